@@ -1,0 +1,1 @@
+"""Perturbations that are learned against frozen networks."""

@@ -1,0 +1,1 @@
+"""Image-text pairs: readers, splits, text vectors and the decoded-image cache."""

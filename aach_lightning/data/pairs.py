@@ -1,0 +1,101 @@
+"""Image-text pairs in memory: the one form in which every data set reaches the rest of the code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Indices = Sequence[int] | NDArray[np.integer] | Tensor
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """N image-text pairs as tensors.
+
+    Attributes:
+        ids: int64, N. Position of each pair in its `Pairs`.
+        images: float32 in [0, 1], N x 3 x H x W; or N x F features where a frozen backbone has already read the images.
+        texts: float32, N x D.
+        labels: uint8 in {0, 1}, N x C.
+    """
+
+    ids: Tensor
+    images: Tensor
+    texts: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Copy every tensor to `device`."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A whole data set: images decoded once into a memory map, texts and labels beside them.
+
+    Attributes:
+        name: Short name for tables and file names.
+        names: N identifiers as the user knows them (file or row id).
+        images: uint8, N x 3 x H x W, usually a read-only memory map.
+        texts: N x D, any real dtype; a float32 vector in [text_low, text_high] once batched.
+        labels: uint8 in {0, 1}, N x C.
+        label_names: C names.
+        words: D names of the text entries (the vocabulary of a bag of words).
+        text_low: Smallest value a text entry may take.
+        text_high: Largest value a text entry may take.
+        fingerprint: Hash of everything above; two equal fingerprints mean equal content.
+        note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be empty.
+        skipped: Pairs left out because their image was missing or damaged.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    images: NDArray[np.uint8]
+    texts: NDArray[np.generic]
+    labels: NDArray[np.uint8]
+    label_names: tuple[str, ...]
+    words: tuple[str, ...]
+    text_low: float
+    text_high: float
+    fingerprint: str
+    note: str = ""
+    skipped: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that all parts describe the same N pairs.
+
+        Raises:
+            ValueError: If lengths or widths differ, or labels are not 0/1.
+        """
+        n = len(self.names)
+        counts = {"names": n, "images": len(self.images), "texts": len(self.texts), "labels": len(self.labels)}
+        if len(set(counts.values())) != 1:
+            raise ValueError(f"data set {self.name!r}: parts of different length: {counts}")
+        if self.labels.shape[1:] != (len(self.label_names),) or self.texts.shape[1:] != (len(self.words),):
+            raise ValueError(
+                f"data set {self.name!r}: {len(self.label_names)} label names and {len(self.words)} words for "
+                f"labels of shape {self.labels.shape} and texts of shape {self.texts.shape}"
+            )
+        if self.labels.size and int(self.labels.max()) > 1:
+            raise ValueError(f"data set {self.name!r}: labels must be 0 or 1, found {int(self.labels.max())}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def batch(self, indices: Indices) -> PairBatch:
+        """Read the pairs at `indices` (any order, repeats allowed) as float tensors."""
+        rows = np.asarray(indices, dtype=np.int64)
+        return PairBatch(
+            ids=torch.from_numpy(rows.copy()),
+            images=torch.from_numpy(self.images[rows]).float().div_(255.0),
+            texts=torch.from_numpy(self.texts[rows].astype(np.float32)),
+            labels=torch.from_numpy(self.labels[rows].copy()),
+        )

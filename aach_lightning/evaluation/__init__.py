@@ -1,0 +1,1 @@
+"""The protocol: what the target answers to clean, noisy and adversarial queries, as one Result."""

@@ -1,0 +1,1 @@
+"""From the codes of a target to cross-modal triplets."""

@@ -1,0 +1,106 @@
+"""HashingNetwork: an image encoder and a text encoder into the same Hamming space."""
+
+from typing import Protocol, Self, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """What an encoder needs of its first part: an nn.Module that states how many features it gives."""
+
+    width: int
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Map a batch of inputs (images in [0, 1] or text vectors) to N x width features."""
+        ...
+
+
+class HashHead(nn.Sequential):
+    """Features to a relaxed code: layer norm, an optional hidden layer, then tanh.
+
+    Args:
+        width: Number of input features.
+        code_length: K, number of bits.
+        hidden: Width of a hidden ReLU layer; 0 for none.
+        dropout: Share of features dropped while training, in [0, 1).
+
+    Shapes: N x width float -> N x K float in (-1, 1).
+    """
+
+    def __init__(self, width: int, code_length: int, hidden: int = 0, dropout: float = 0.0) -> None:
+        layers: list[nn.Module] = [nn.LayerNorm(width), nn.Dropout(dropout)]
+        if hidden:
+            layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
+        super().__init__(*layers, nn.Linear(hidden or width, code_length), nn.Tanh())
+
+
+class Encoder(nn.Module):
+    """One modality's half of a HashingNetwork: backbone, then hash head.
+
+    Args:
+        backbone: Inputs to features; has an attribute `width`. Normalisation of the inputs happens inside it.
+        head: Features to a relaxed code in (-1, 1)^K.
+        frozen: Keep the backbone in eval mode and without parameter gradients. Gradients still flow to the inputs.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, frozen: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.frozen = frozen
+        if frozen:
+            backbone.requires_grad_(False)
+            backbone.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, except for a frozen backbone: its batch-norm statistics must not drift."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Hash a batch of one modality: N x ... -> N x K in (-1, 1)."""
+        return cast(Tensor, self.head(self.backbone(inputs)))
+
+
+class HashingNetwork(nn.Module):
+    """Images and texts into (-1, 1)^K; the sign of an output is its binary code.
+
+    Every source of an attack has this type: a target's own network, a surrogate, an ensemble.
+
+    Args:
+        image: N x 3 x H x W float in [0, 1] -> N x K.
+        text: N x D float -> N x K.
+        code_length: K, number of bits.
+    """
+
+    def __init__(self, image: nn.Module, text: nn.Module, code_length: int) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+        self.code_length = code_length
+
+    def hash_images(self, images: Tensor) -> Tensor:
+        """Relaxed codes of images, N x K in (-1, 1)."""
+        return cast(Tensor, self.image(images))
+
+    def hash_texts(self, texts: Tensor) -> Tensor:
+        """Relaxed codes of texts, N x K in (-1, 1)."""
+        return cast(Tensor, self.text(texts))
+
+    def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Relaxed codes of both modalities."""
+        return self.hash_images(images), self.hash_texts(texts)
+
+
+def binary_codes(relaxed: Tensor) -> Tensor:
+    """Sign of relaxed codes as int8 in {-1, +1}, same shape; 0 counts as +1.
+
+    Example:
+        >>> binary_codes(torch.tensor([[0.3, -0.9, 0.0]]))
+        tensor([[ 1, -1,  1]], dtype=torch.int8)
+    """
+    return torch.where(relaxed >= 0, 1, -1).to(torch.int8)

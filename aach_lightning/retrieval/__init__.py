@@ -1,0 +1,1 @@
+"""Hamming retrieval metrics: pure functions and the torchmetrics classes on them."""

@@ -1,0 +1,1 @@
+"""Hydra, Lightning, Weights & Biases and disk, each behind one file."""

@@ -1,0 +1,1 @@
+"""The systems under attack: how each is trained, and the metered door in front of it."""
