@@ -52,6 +52,8 @@ class Pairs:
         text_low: Smallest value a text entry may take.
         text_high: Largest value a text entry may take.
         fingerprint: Hash of everything above; two equal fingerprints mean equal content.
+        captions: N texts as a person wrote or tagged them, for pictures.
+        image_rows: int64, N. Row of `images` that belongs to each pair; None where they are in the same order.
         note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be empty.
         skipped: Pairs left out because their image was missing or damaged.
     """
@@ -66,6 +68,8 @@ class Pairs:
     text_low: float
     text_high: float
     fingerprint: str
+    captions: tuple[str, ...]
+    image_rows: NDArray[np.int64] | None = None
     note: str = ""
     skipped: int = 0
 
@@ -76,7 +80,9 @@ class Pairs:
             ValueError: If lengths or widths differ, or labels are not 0/1.
         """
         n = len(self.names)
-        counts = {"names": n, "images": len(self.images), "texts": len(self.texts), "labels": len(self.labels)}
+        images = len(self.images) if self.image_rows is None else len(self.image_rows)
+        parts = {"images": images, "texts": len(self.texts), "labels": len(self.labels), "captions": len(self.captions)}
+        counts = {"names": n, **parts}
         if len(set(counts.values())) != 1:
             raise ValueError(f"data set {self.name!r}: parts of different length: {counts}")
         if self.labels.shape[1:] != (len(self.label_names),) or self.texts.shape[1:] != (len(self.words),):
@@ -93,9 +99,15 @@ class Pairs:
     def batch(self, indices: Indices) -> PairBatch:
         """Read the pairs at `indices` (any order, repeats allowed) as float tensors."""
         rows = np.asarray(indices, dtype=np.int64)
+        image_rows = rows if self.image_rows is None else self.image_rows[rows]
+        return self.batch_of_features(rows, torch.from_numpy(self.images[image_rows]).float().div_(255.0))
+
+    def batch_of_features(self, indices: Indices, features: Tensor) -> PairBatch:
+        """Read the pairs at `indices`, with `features` (N x ...) in the place of their images."""
+        rows = np.asarray(indices, dtype=np.int64)
         return PairBatch(
             ids=torch.from_numpy(rows.copy()),
-            images=torch.from_numpy(self.images[rows]).float().div_(255.0),
+            images=features,
             texts=torch.from_numpy(self.texts[rows].astype(np.float32)),
             labels=torch.from_numpy(self.labels[rows].copy()),
         )

@@ -1,1 +1,21 @@
 """Pure nn.Modules: image backbones, text encoders and the HashingNetwork made of them."""
+
+from aach_lightning.networks.cnn_f import CNNF
+from aach_lightning.networks.efficientnet_lite import EfficientNetLite
+from aach_lightning.networks.hashing import Backbone, Encoder, HashHead, HashingNetwork, binary_codes
+from aach_lightning.networks.small_cnn import SmallCNN
+from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.networks.text_multiscale import TextMultiScale
+
+__all__ = [
+    "CNNF",
+    "Backbone",
+    "EfficientNetLite",
+    "Encoder",
+    "HashHead",
+    "HashingNetwork",
+    "SmallCNN",
+    "TextMLP",
+    "TextMultiScale",
+    "binary_codes",
+]

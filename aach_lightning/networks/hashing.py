@@ -91,9 +91,36 @@ class HashingNetwork(nn.Module):
         """Relaxed codes of texts, N x K in (-1, 1)."""
         return cast(Tensor, self.text(texts))
 
+    def on_features(self) -> "HashingNetwork":
+        """The same network for inputs that its image backbone has already read; parameters are shared.
+
+        Raises:
+            TypeError: If the image half is not an Encoder.
+        """
+        if not isinstance(self.image, Encoder):
+            raise TypeError(f"the image half is a {type(self.image).__name__}, it has no backbone to skip")
+        return HashingNetwork(self.image.head, self.text, self.code_length)
+
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Relaxed codes of both modalities."""
         return self.hash_images(images), self.hash_texts(texts)
+
+
+def relaxed_distance(anchors: Tensor, others: Tensor) -> Tensor:
+    """Hamming distance extended to relaxed codes, D(a, b) = (K - a.b) / 2.
+
+    Args:
+        anchors: ... x K float in [-1, 1].
+        others: M x K float in [-1, 1].
+
+    Returns:
+        ... x M float in [0, K]; the Hamming distance itself where both are binary.
+
+    Example:
+        >>> relaxed_distance(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, -1.0], [1.0, 1.0]]))
+        tensor([[1., 0.]])
+    """
+    return (anchors.shape[-1] - anchors @ others.T) / 2
 
 
 def binary_codes(relaxed: Tensor) -> Tensor:

@@ -1,0 +1,193 @@
+"""The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import BasePredictionWriter
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from aach_lightning.attacks.diversity import InputDiversity
+from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modality
+from aach_lightning.attacks.space import Space
+from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
+from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.schemas import AttackConfig, RunConfig, StepName
+from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.trainer import make_trainer
+
+DELTA = "delta.safetensors"
+_BATCH = 64
+
+
+def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Space:
+    """Bounds of delta for one modality, in units of the input."""
+    if modality == "image":
+        return Space(config.epsilon / 255, config.norm.value, 0.0, 1.0)
+    return Space(config.text_epsilon, config.norm.value, pairs.text_low, pairs.text_high)
+
+
+@torch.inference_mode()
+def build_bank(
+    source: HashingNetwork, pairs: Pairs, queried: NDArray[np.int64], modality: Modality, answers: Tensor | None
+) -> Bank:
+    """Hash the queried items of the modality that is not attacked.
+
+    Args:
+        source: Gives the relaxed codes.
+        pairs: The data set.
+        queried: int64, M rows.
+        modality: The attacked modality.
+        answers: M x K, the target's codes of these items where they shall decide the ranking; else the source's do.
+    """
+    parts = []
+    for start in range(0, len(queried), _BATCH):
+        batch = pairs.batch(queried[start : start + _BATCH])
+        parts.append(source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images))
+    relaxed = torch.cat(parts).clone()
+    return Bank(relaxed, binary_codes(relaxed) if answers is None else answers)
+
+
+def ensure_deltas(
+    config: RunConfig,
+    name: str,
+    source: HashingNetwork,
+    source_key: str,
+    bank: Bank,
+    bank_key: str,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    anchors: Tensor | None,
+    modality: Modality,
+    store: ArtifactStore,
+) -> Tensor:
+    """Find or learn the deltas of some items.
+
+    Args:
+        config: The whole configuration.
+        name: Shown beside the progress bar.
+        source: Frozen network that gives the gradients.
+        source_key: Artifact key of its weights.
+        bank: Queried items of the other modality.
+        bank_key: Artifact key of what the bank was built from.
+        pairs: The data set.
+        rows: int64, N attacked rows.
+        anchors: int8, N x K, the target's own codes of the attacked items, or None.
+        modality: Which half is attacked.
+        store: Where finished deltas lie.
+
+    Returns:
+        float32, N x the shape of the attacked inputs.
+    """
+    attack = asdict(config.attack)
+    # neither changes a delta: each item is attacked on its own
+    for key in ("name", "modality", "epsilon" if modality == "text" else "text_epsilon"):
+        del attack[key]
+    depends_on: dict[str, Any] = {
+        "attack": attack,
+        "modality": modality,
+        "source": source_key,
+        "bank": bank_key,
+        "data": pairs.fingerprint,
+        "rows": rows.tolist(),
+        "seed": config.seed,
+    }
+    module = _module(config, source, bank, pairs, modality)
+    batches = [
+        rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
+    ]
+    codes: Sequence[Tensor | None] = [None] * len(batches)
+    if anchors is not None:
+        codes = anchors.split(config.attack.batch_size)
+
+    def build(folder: Path) -> None:
+        remaining = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
+        dataset = _AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
+        trainer = make_trainer(config.trainer, folder, callbacks=[_Writer(folder, remaining)])
+        trainer.predict(module, DataLoader(dataset, batch_size=None), return_predictions=False)
+        files = [_file(folder, number) for number in range(len(batches))]
+        save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
+        for file in files:
+            file.unlink()
+
+    artifact = store.get_or_build("attack", depends_on, build)
+    return load_tensors(artifact.path / DELTA)["delta"]
+
+
+def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs, modality: Modality) -> AttackModule:
+    attack = config.attack
+    space = attack_space(attack, pairs, modality)
+    size = attack.step_size * space.epsilon
+
+    def new_step() -> Step:
+        return SignMomentum(size, attack.momentum) if attack.step is StepName.sign else AdamStep(size)
+
+    queried = len(bank.relaxed)
+    diversity = InputDiversity(attack.diversity.probability, attack.diversity.smallest, config.seed)
+    return AttackModule(
+        source,
+        bank,
+        modality,
+        space,
+        new_step,
+        attack.steps,
+        max(1, round(attack.positives * queried)),
+        max(1, round(attack.negatives * queried)),
+        attack.margin * source.code_length,
+        attack.quantisation_weight,
+        attack.random_start,
+        diversity if modality == "image" and diversity.probability > 0 else None,
+        config.seed,
+    )
+
+
+class _AttackBatches(Dataset[AttackBatch]):
+    def __init__(self, pairs: Pairs, batches: Sequence[NDArray[np.int64]], codes: Sequence[Tensor | None]) -> None:
+        self.pairs, self.batches, self.codes = pairs, batches, codes
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> AttackBatch:
+        return AttackBatch(self.pairs.batch(self.batches[index]), self.codes[index])
+
+
+class _Writer(BasePredictionWriter):
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        super().__init__(write_interval="batch")
+        self.folder, self.numbers = folder, numbers
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Any,
+        batch_indices: Iterable[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        save_tensors(_file(self.folder, self.numbers[batch_idx]), {"delta": prediction})
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"batch-{number:05d}.safetensors"
+
+
+def _whole(file: Path) -> bool:
+    if not file.exists():
+        return False
+    try:
+        load_tensors(file)
+    except CheckpointError:
+        return False
+    return True

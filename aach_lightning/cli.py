@@ -1,0 +1,204 @@
+"""The two commands, each a list of steps."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor
+
+from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_deltas
+from aach_lightning.attacks.module import Modality
+from aach_lightning.data.load import load_pairs
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split, make_split
+from aach_lightning.evaluation.gallery import make_gallery
+from aach_lightning.evaluation.protocol import as_sent
+from aach_lightning.evaluation.result import Query, Result
+from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.reports.picture import save_picture
+from aach_lightning.reports.table import show, show_report
+from aach_lightning.runtime import schemas
+from aach_lightning.runtime.run import versions
+from aach_lightning.runtime.schemas import RunConfig, Stage
+from aach_lightning.runtime.stopwatch import Stopwatch
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
+from aach_lightning.targets.access import open_target
+from aach_lightning.targets.blackbox import BlackBox
+from aach_lightning.targets.training import CodeIndex, ensure_target, load_target, read_report
+
+
+def train(config: RunConfig) -> None:
+    """Build the target; with `stage=surrogate`, query it and build the surrogate too."""
+    console = Console()
+    store = ArtifactStore(Path(config.paths.store))
+    pairs, split = _data(config)
+    target = ensure_target(config, pairs, split, store)
+    show_report("target", read_report(target), target.path, console)
+    if config.stage is Stage.surrogate:
+        black_box, _ = open_target(config, pairs, target)
+        surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
+        report = _agreement(config, pairs, split, surrogate, CodeIndex.load(target.path))
+        show_report("surrogate", report, surrogate.path, console)
+
+
+def attack(config: RunConfig) -> None:
+    """Attack the target and measure what is left of its retrieval."""
+    watch = Stopwatch()
+    store, output = ArtifactStore(Path(config.paths.store)), Path(config.paths.output)
+    with watch.stage("data"):
+        pairs, split = _data(config)
+        split.save(output / "split.json")
+    with watch.stage("target"):
+        target = ensure_target(config, pairs, split, store)
+        index = CodeIndex.load(target.path)
+        black_box, door = open_target(config, pairs, target)
+    with watch.stage("surrogate"):
+        surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
+        answers = load_answers(surrogate)
+    sources: dict[Query, tuple[HashingNetwork, str]] = {
+        "attack": (load_surrogate(config, pairs, surrogate), surrogate.key)
+    }
+    if config.evaluation.white_box:
+        sources["white_box"] = (load_target(config.target, pairs, target), target.key)
+    rows = split.query[: config.evaluation.queries]
+    deltas: dict[Modality, dict[Query, Tensor]] = {}
+    anchors_paid: dict[Modality, int] = {}
+    for modality in _modalities(config):
+        anchors = _query_anchors(black_box, pairs, rows, modality) if config.attack.query_anchor else None
+        anchors_paid[modality] = 0 if anchors is None else len(anchors)
+        deltas[modality] = {}
+        for query, (source, key) in sources.items():
+            with watch.stage(f"{query} {modality}"):
+                codes = answers.text_codes if modality == "image" else answers.image_codes
+                bank = build_bank(source, pairs, answers.rows, modality, None if anchors is None else codes)
+                deltas[modality][query] = ensure_deltas(
+                    config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store
+                )
+    outcomes: dict[Modality, DirectionOutcome] = {}
+    with watch.stage("measurement"):
+        for modality, changes in deltas.items():
+            outcomes[modality] = measure_direction(
+                door,
+                index,
+                pairs,
+                split,
+                rows,
+                modality,
+                attack_space(config.attack, pairs, modality),
+                changes,
+                (answers.spent, anchors_paid[modality]),
+                config.seed,
+            )
+        agreement = _agreement(config, pairs, split, surrogate, index)
+    result = _result(config, pairs, split, target, answers, outcomes, agreement, door.items, anchors_paid, watch)
+    result.save(output / "result.json")
+    console = Console()
+    show(result, console)
+    console.print(f"result:  {output / 'result.json'}")
+    if "image" in outcomes:
+        picture = output / "attack.png"
+        _picture(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"], picture)
+        console.print(f"picture: {picture}")
+
+
+def _data(config: RunConfig) -> tuple[Pairs, Split]:
+    pairs = load_pairs(config.data, config.paths)
+    return pairs, make_split(len(pairs), config.split.query, config.split.train, config.split.seed)
+
+
+def _modalities(config: RunConfig) -> tuple[Modality, ...]:
+    chosen = config.attack.modality
+    if chosen is schemas.Modality.both:
+        return ("image", "text")
+    return ("image",) if chosen is schemas.Modality.image else ("text",)
+
+
+def _query_anchors(black_box: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
+    batch = pairs.batch(rows)
+    return black_box.query_images(batch.images) if modality == "image" else black_box.query_texts(batch.texts)
+
+
+def _agreement(
+    config: RunConfig, pairs: Pairs, split: Split, surrogate: Artifact, index: CodeIndex
+) -> dict[str, float]:
+    held_out = held_out_rows(split, config.evaluation.held_out, config.seed)
+    return surrogate_report(load_surrogate(config, pairs, surrogate), load_answers(surrogate), index, pairs, held_out)
+
+
+def _result(
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    target: Artifact,
+    answers: Answers,
+    outcomes: dict[Modality, DirectionOutcome],
+    agreement: dict[str, float],
+    evaluation_items: int,
+    anchors_paid: dict[Modality, int],
+    watch: Stopwatch,
+) -> Result:
+    plain: dict[str, Any] = asdict(config)
+    del plain["paths"]
+    return Result(
+        rows=tuple(row for outcome in outcomes.values() for row in outcome.rows),
+        chance={outcome.rows[0].direction: outcome.chance for outcome in outcomes.values()},
+        target=read_report(target),
+        surrogate=agreement,
+        queries={
+            "budget_pairs": config.budget.pairs,
+            "spent_pairs": answers.spent,
+            "spent_anchors": sum(anchors_paid.values()),
+            "evaluation_items": evaluation_items,
+        },
+        data={
+            "name": pairs.name,
+            "note": pairs.note,
+            "pairs": len(pairs),
+            "skipped": pairs.skipped,
+            "attacked": config.evaluation.queries,
+            "train": len(split.train),
+            "database": len(split.database),
+            "labels": len(pairs.label_names),
+            "text_width": len(pairs.words),
+            "hash": pairs.fingerprint,
+            "split_hash": split.fingerprint,
+        },
+        config=plain,
+        seed=config.seed,
+        versions=versions(),
+        stages=watch.stages,
+    )
+
+
+def _picture(
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    rows: NDArray[np.int64],
+    outcome: DirectionOutcome,
+    delta: Tensor,
+    path: Path,
+) -> None:
+    found = outcome.measurements
+    adversarial = as_sent(pairs.batch(rows).images + delta, "image")
+    exhibits = make_gallery(
+        pairs,
+        rows,
+        split.database,
+        outcome.searched,
+        found["clean"],
+        found["attack"],
+        adversarial,
+        config.evaluation.picture_rows,
+    )
+    title = (
+        f"{pairs.name}: MAP {found['clean'].map:.3f} clean, {found['attack'].map:.3f} attacked with "
+        f"{config.budget.pairs} queried pairs, epsilon {config.attack.epsilon:g}/255"
+    )
+    save_picture(exhibits, config.attack.epsilon / 255, title, path)

@@ -1,0 +1,70 @@
+"""Pairs as a torch Dataset whose items are whole batches: one read of the memory map instead of N."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.runtime.seeding import torch_generator
+
+
+class PairDataset(Dataset[PairBatch]):
+    """Rows `indices` of some pairs.
+
+    Args:
+        pairs: The data set.
+        indices: Rows of it, in the order of this data set.
+        features: N x F, what a frozen backbone makes of the images of `indices`; replaces the images where given.
+    """
+
+    def __init__(self, pairs: Pairs, indices: NDArray[np.int64], features: Tensor | None = None) -> None:
+        self.pairs = pairs
+        self.indices = indices
+        self.features = features
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> PairBatch:
+        """One pair, as a batch of one."""
+        return self.__getitems__([position])
+
+    def __getitems__(self, positions: Sequence[int]) -> PairBatch:
+        """Several pairs at once, as one batch."""
+        rows = self.indices[np.asarray(positions)]
+        if self.features is None:
+            return self.pairs.batch(rows)
+        return self.pairs.batch_of_features(rows, self.features[torch.as_tensor(positions)])
+
+
+class EpochShuffle(Sampler[int]):
+    """A shuffled order that depends on (seed, epoch) alone, so that a resumed epoch sees what the killed one saw."""
+
+    def __init__(self, length: int, seed: int, epoch: int) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch_generator(self.seed, "shuffle", self.epoch)
+        return iter(torch.randperm(self.length, generator=generator).tolist())
+
+
+def whole(batch: PairBatch) -> PairBatch:
+    """Collate function for data sets that give whole batches."""
+    return batch
+
+
+def pair_loader(dataset: PairDataset, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[PairBatch]:
+    """A DataLoader over `dataset`, in order unless `sampler` says otherwise.
+
+    Reading is a copy from a memory map, so worker processes would only add their start-up time.
+    """
+    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=whole, generator=torch.Generator())

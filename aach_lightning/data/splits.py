@@ -1,0 +1,101 @@
+"""Query, train and database parts of a data set, fixed by a seed and saved with their hash."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.runtime.files import digest, write_json
+from aach_lightning.runtime.seeding import numpy_generator
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the three parts; the train part lies inside the database, the query part outside it.
+
+    Attributes:
+        query: int64, rows that are sent as queries.
+        train: int64, rows that the target was trained on and from which an attacker's M pairs come.
+        database: int64, rows that are searched.
+    """
+
+    query: NDArray[np.int64]
+    train: NDArray[np.int64]
+    database: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Check the protocol.
+
+        Raises:
+            DataError: If a part has repeated rows, query and database share rows, or train leaves the database.
+        """
+        for name in ("query", "train", "database"):
+            rows = getattr(self, name)
+            if len(np.unique(rows)) != len(rows):
+                raise DataError(f"split: the {name} part names a row twice")
+        shared = np.intersect1d(self.query, self.database)
+        if len(shared):
+            raise DataError(f"split: query and database share {len(shared)} rows, for example row {shared[0]}")
+        outside = np.setdiff1d(self.train, self.database)
+        if len(outside):
+            raise DataError(f"split: {len(outside)} train rows are not in the database, for example row {outside[0]}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the three parts, in order."""
+        return digest(*(getattr(self, name).astype("<i8").tobytes() for name in ("query", "train", "database")))
+
+    def save(self, path: Path) -> None:
+        """Write the rows and their hash as JSON, atomically."""
+        parts = {name: getattr(self, name).tolist() for name in ("query", "train", "database")}
+        write_json(path, {"hash": self.fingerprint, **parts})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a saved split.
+
+        Raises:
+            DataError: If the file is unreadable or does not match its own hash.
+        """
+        try:
+            content = json.loads(path.read_text())
+            split = cls(*(np.asarray(content[name], dtype=np.int64) for name in ("query", "train", "database")))
+            expected = content["hash"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"cannot read the split {path}: {error}") from error
+        if split.fingerprint != expected:
+            raise DataError(f"the split {path} does not match its own hash: it was changed after it was written")
+        return split
+
+
+def make_split(pairs: int, query: int, train: int, seed: int) -> Split:
+    """Shuffle the rows once, take the first as queries, the next as train, and all but the queries as database.
+
+    Args:
+        pairs: Size of the data set.
+        query: Size of the query part, at least 1.
+        train: Size of the train part, at least 1.
+        seed: The same seed gives the same split.
+
+    Raises:
+        ConfigError: If the parts do not fit into the data set.
+    """
+    if query < 1 or train < 1 or query + train > pairs:
+        raise ConfigError(
+            f"split.query={query} and split.train={train} do not fit into {pairs} pairs: both must be at least 1 and "
+            f"their sum at most {pairs}"
+        )
+    order = numpy_generator(seed, "split").permutation(pairs).astype(np.int64)
+    return Split(query=order[:query], train=order[query : query + train], database=order[query:])
+
+
+def budget_order(split: Split, seed: int) -> NDArray[np.int64]:
+    """All train rows in the order in which an attacker of this seed would query them.
+
+    The M pairs of a budget are the first M, so that smaller budgets of a seed lie inside larger ones.
+    """
+    return numpy_generator(seed, "budget").permutation(split.train)

@@ -1,0 +1,72 @@
+"""Text to a bag of words over a frozen vocabulary."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aach_lightning.runtime.errors import DataError
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_LONGEST = 64
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a text into case-folded words; digits count as letters, punctuation and underscores separate.
+
+    Example:
+        >>> tokenize("A dog's day: sea_side, 2 boats.")
+        ['a', "dog's", 'day', 'sea', 'side', '2', 'boats']
+    """
+    return [word for word in _WORD.findall(text.casefold()) if len(word) <= _LONGEST]
+
+
+def build_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
+    """The `size` words that occur in most texts; equal counts in alphabetical order.
+
+    Example:
+        >>> build_vocabulary(["a dog", "a cat", "a cat"], 2)
+        ('a', 'cat')
+    """
+    counts = Counter(word for text in texts for word in set(tokenize(text)))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(word for word, _ in ranked[:size])
+
+
+def read_vocabulary(path: Path) -> tuple[str, ...]:
+    """Read a vocabulary: UTF-8 text, one word a line.
+
+    Raises:
+        DataError: If the file is unreadable, empty, or names a word twice.
+    """
+    try:
+        words = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"data.vocabulary={path}: cannot read it: {error}") from error
+    repeated = [word for word, count in Counter(words).items() if count > 1]
+    if not words or repeated:
+        raise DataError(
+            f"data.vocabulary={path}: " + (f"word {repeated[0]!r} stands there twice" if words else "empty")
+        )
+    return words
+
+
+def bag_of_words(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.uint8]:
+    """Which vocabulary words each text contains.
+
+    Args:
+        texts: N texts.
+        words: D words, each already in the form that `tokenize` gives.
+
+    Returns:
+        uint8 in {0, 1}, N x D.
+    """
+    column = {word: position for position, word in enumerate(words)}
+    vectors = np.zeros((len(texts), len(words)), dtype=np.uint8)
+    for row, text in enumerate(texts):
+        found = [column[word] for word in tokenize(text) if word in column]
+        vectors[row, found] = 1
+    return vectors

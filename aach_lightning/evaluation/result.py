@@ -1,0 +1,107 @@
+"""One run's outcome as a versioned JSON document."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import write_json
+
+SCHEMA = "aach_lightning.result/1"
+
+Direction = Literal["I2T", "T2I"]
+Query = Literal["clean", "noise", "attack", "white_box"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the target retrieved for one kind of query.
+
+    Attributes:
+        direction: "I2T", image queries against the texts of the database; "T2I" the other way.
+        query: "clean"; "noise", random signs of the same size; "attack", from the surrogate; "white_box", from the
+            target's own network.
+        map: Mean average precision over the whole ranking, expected over random ties, in [0, 1].
+        drop: MAP of the clean queries minus `map`.
+        share_of_white_box: `drop` over the white-box drop; None where there is no white-box row or it did not drop.
+        distance: Mean Hamming distance, in bits, between the codes of the clean and of these queries.
+        epsilon: Bound of the change in units of the input (pixels lie in [0, 1]); 0 for clean.
+        linf: Largest change of an entry, after rounding of images to 8 bits.
+        rms: Mean root-mean-square change of an item.
+        psnr: dB; None for texts and clean queries.
+        ssim: None for texts.
+        pairs_queried: What the attacker paid for the surrogate, in pairs; 0 where nothing was asked.
+        anchors_queried: What it paid for codes of attacked items, one query each.
+        needs: What the row's attacker has: "nothing", "codes" or "weights".
+    """
+
+    direction: Direction
+    query: Query
+    map: float
+    drop: float
+    share_of_white_box: float | None
+    distance: float
+    epsilon: float
+    linf: float
+    rms: float
+    psnr: float | None
+    ssim: float | None
+    pairs_queried: int
+    anchors_queried: int
+    needs: Literal["nothing", "codes", "weights"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a table or a plot of this run needs, and what it takes to repeat it.
+
+    Attributes:
+        rows: Measurements.
+        chance: MAP of a system that answers with one constant code, by direction.
+        target: Report of the target's training.
+        surrogate: Agreement of the surrogate with the target on pairs that were never queried.
+        queries: Budget, pairs spent, and the evaluation's own use of the target.
+        data: Name, size, hashes and a note.
+        config: The whole configuration but for paths.
+        seed: Of the attacker.
+        versions: Of Python and the libraries.
+        stages: Seconds and peak memory of each stage, MiB.
+        schema: Version of this form.
+    """
+
+    rows: tuple[Row, ...]
+    chance: dict[str, float]
+    target: dict[str, Any]
+    surrogate: dict[str, float]
+    queries: dict[str, int]
+    data: dict[str, Any]
+    config: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    schema: str = SCHEMA
+
+    def row(self, direction: Direction, query: Query) -> Row | None:
+        """The row of one kind of query, or None where it was not measured."""
+        return next((row for row in self.rows if (row.direction, row.query) == (direction, query)), None)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a saved result.
+
+        Raises:
+            DataError: If the file is unreadable, half-written, or of another version.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.get("schema") != SCHEMA:
+                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
+            rows = tuple(Row(**row) for row in content.pop("rows"))
+            return cls(rows=rows, **content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"cannot read the result {path}: {error}") from error

@@ -1,0 +1,118 @@
+"""All rows of one direction: clean, noise, attack and the white-box bound."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.attacks.module import Modality
+from aach_lightning.attacks.space import Space
+from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.perceptibility import Perceptibility
+from aach_lightning.evaluation.protocol import (
+    DIRECTIONS,
+    Measurement,
+    Searched,
+    code_distance,
+    measure,
+    noise_delta,
+    search,
+)
+from aach_lightning.evaluation.result import Query, Row
+from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.targets.blackbox import EvaluationDoor
+from aach_lightning.targets.training import CodeIndex
+
+_NEEDS: dict[Query, str] = {"clean": "nothing", "noise": "nothing", "attack": "codes", "white_box": "weights"}
+
+
+@dataclass(frozen=True)
+class DirectionOutcome:
+    """What was measured in one direction.
+
+    Attributes:
+        rows: One for each kind of query.
+        measurements: The answers behind them.
+        searched: The database that was searched.
+        chance: MAP of a constant code.
+    """
+
+    rows: tuple[Row, ...]
+    measurements: dict[Query, Measurement]
+    searched: Searched
+    chance: float
+
+
+def searched_database(index: CodeIndex, pairs: Pairs, split: Split, modality: Modality) -> Searched:
+    """The target's codes of the database, of the modality that is not attacked."""
+    codes = index.text_codes if modality == "image" else index.image_codes
+    return Searched(codes[split.database], torch.from_numpy(pairs.labels[split.database]))
+
+
+def measure_direction(
+    door: EvaluationDoor,
+    index: CodeIndex,
+    pairs: Pairs,
+    split: Split,
+    rows: NDArray[np.int64],
+    modality: Modality,
+    space: Space,
+    deltas: dict[Query, Tensor],
+    paid: tuple[int, int],
+    seed: int,
+) -> DirectionOutcome:
+    """Measure one direction.
+
+    Args:
+        door: Evaluation's own way to the target.
+        index: The target's codes of the whole data set.
+        pairs: The data set.
+        split: Which rows are searched.
+        rows: int64, Q attacked rows.
+        modality: Which half is attacked.
+        space: Bounds of the perturbation.
+        deltas: float, Q x ..., by kind of query.
+        paid: Pairs, and single items of attacked queries, that the black-box attack has paid for.
+        seed: Seeds the noise.
+    """
+    searched = searched_database(index, pairs, split, modality)
+    codes = (index.image_codes if modality == "image" else index.text_codes)[rows]
+    unchanged = Perceptibility(0.0, 0.0, None, None)
+    measurements: dict[Query, Measurement] = {
+        "clean": Measurement(codes, search(codes, pairs, rows, searched), unchanged),
+        "noise": measure(door, pairs, rows, modality, searched, noise_delta(seed, modality, space)),
+    }
+    for query, delta in deltas.items():
+
+        def learned(start: int, batch: PairBatch, delta: Tensor = delta) -> Tensor:
+            return delta[start : start + len(batch)]
+
+        measurements[query] = measure(door, pairs, rows, modality, searched, learned)
+    clean_map = measurements["clean"].map
+    bound = clean_map - measurements["white_box"].map if "white_box" in measurements else 0.0
+    table = []
+    for query, found in measurements.items():
+        drop = clean_map - found.map
+        table.append(
+            Row(
+                direction=DIRECTIONS[modality],
+                query=query,
+                map=found.map,
+                drop=drop,
+                share_of_white_box=drop / bound if bound > 0 and query != "clean" else None,
+                distance=code_distance(codes, found.codes),
+                epsilon=0.0 if query == "clean" else space.epsilon,
+                linf=found.perceptibility.linf,
+                rms=found.perceptibility.rms,
+                psnr=found.perceptibility.psnr,
+                ssim=found.perceptibility.ssim,
+                pairs_queried=paid[0] if query == "attack" else 0,
+                anchors_queried=paid[1] if query == "attack" else 0,
+                needs=_NEEDS[query],  # type: ignore[arg-type]
+            )
+        )
+    labels = torch.from_numpy(pairs.labels[rows])
+    return DirectionOutcome(tuple(table), measurements, searched, chance_level(labels, searched.labels))

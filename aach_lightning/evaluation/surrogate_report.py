@@ -1,0 +1,74 @@
+"""How much of the target a surrogate has learned, on pairs that were never queried."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.retrieval import mean_average_precision
+from aach_lightning.runtime.seeding import numpy_generator
+from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
+from aach_lightning.surrogates.training import Answers
+from aach_lightning.targets.training import CodeIndex
+
+_BATCH = 64
+
+
+def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
+    """Database rows outside the train part, from which no attacker's pairs come; may be empty."""
+    outside = np.setdiff1d(split.database, split.train)
+    return numpy_generator(seed, "held_out").permutation(outside)[:limit]
+
+
+def surrogate_report(
+    surrogate: HashingNetwork, answers: Answers, index: CodeIndex, pairs: Pairs, held_out: NDArray[np.int64]
+) -> dict[str, float]:
+    """Compare surrogate and target.
+
+    The symmetry of the code (which bit is which, and its sign) is fitted on the queried pairs, and agreement measured
+    on pairs that were not. Agreement is evaluation's business: an attacker could not compute it.
+
+    Args:
+        surrogate: In eval mode.
+        answers: What the target answered to the queried pairs.
+        index: The target's codes of the whole data set.
+        pairs: The data set.
+        held_out: int64, rows that were never queried.
+
+    Returns:
+        `bit_agreement_image`, `bit_agreement_text` in [0, 1] (0.5 by chance), `distance_spearman` in [-1, 1],
+        `map_i2t`, `map_t2i` of the surrogate's own codes and `target_map_i2t`, `target_map_t2i` of the target's, both on
+        the held-out pairs alone. Empty where there are none.
+    """
+    if not len(held_out):
+        return {}
+    images, texts = _hash(surrogate, pairs, held_out)
+    queried_images, queried_texts = _hash(surrogate, pairs, answers.rows)
+    matching = match_bits(
+        torch.cat([queried_images, queried_texts]), torch.cat([answers.image_codes, answers.text_codes])
+    )
+    target_images, target_texts = index.image_codes[held_out], index.text_codes[held_out]
+    labels = torch.from_numpy(pairs.labels[held_out])
+    return {
+        "held_out_pairs": float(len(held_out)),
+        "bit_agreement_image": bit_agreement(images, target_images, matching),
+        "bit_agreement_text": bit_agreement(texts, target_texts, matching),
+        "distance_spearman": distance_correlation(images, texts, target_images, target_texts),
+        "map_i2t": mean_average_precision(images, labels, texts, labels),
+        "map_t2i": mean_average_precision(texts, labels, images, labels),
+        "target_map_i2t": mean_average_precision(target_images, labels, target_texts, labels),
+        "target_map_t2i": mean_average_precision(target_texts, labels, target_images, labels),
+    }
+
+
+@torch.inference_mode()
+def _hash(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    images, texts = [], []
+    for start in range(0, len(rows), _BATCH):
+        batch = pairs.batch(rows[start : start + _BATCH])
+        images.append(binary_codes(network.hash_images(batch.images)))
+        texts.append(binary_codes(network.hash_texts(batch.texts)))
+    return torch.cat(images), torch.cat(texts)

@@ -1,0 +1,47 @@
+"""HashingNetworks from the configuration."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.instantiate import instantiate
+from aach_lightning.runtime.schemas import EncoderConfig
+
+
+def build_network(
+    image: EncoderConfig, text: EncoderConfig, code_length: int, image_size: int, text_width: int, seed: int
+) -> HashingNetwork:
+    """Create a network; equal arguments give equal weights.
+
+    Args:
+        image: The image half.
+        text: The text half.
+        code_length: K, number of bits.
+        image_size: Height and width of the images in pixels.
+        text_width: D, entries of a text vector.
+        seed: Seeds the initial weights.
+
+    Raises:
+        ConfigError: If a backbone is not allowed, does not exist, or has no `width`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return HashingNetwork(
+            image=_encoder(image, code_length, image_size=image_size),
+            text=_encoder(text, code_length, text_width=text_width),
+            code_length=code_length,
+        )
+
+
+def _encoder(config: EncoderConfig, code_length: int, **size: Any) -> Encoder:
+    backbone = instantiate(config.backbone, **size)
+    width = getattr(backbone, "width", None)
+    if not isinstance(backbone, nn.Module) or not isinstance(width, int):
+        raise ConfigError(
+            f"backbone {config.backbone['_target_']}: it must be an nn.Module with an integer attribute `width` "
+            f"(number of features), received {type(backbone).__name__} with width={width!r}"
+        )
+    return Encoder(backbone, HashHead(width, code_length, config.hidden, config.dropout), config.frozen)

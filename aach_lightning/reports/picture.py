@@ -1,0 +1,71 @@
+"""The picture of an attack: clean, perturbation, adversarial, and what the target finds. The only file with matplotlib."""
+
+import textwrap
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from aach_lightning.evaluation.gallery import Exhibit, Found
+from aach_lightning.runtime.files import write_atomically
+
+_RELEVANT, _OTHER = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
+
+
+def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: Path) -> None:
+    """Draw one row for each exhibit as a PNG, atomically.
+
+    Args:
+        exhibits: At least one.
+        epsilon: Bound of delta in [0, 1]; the perturbation is amplified so that it fills the range.
+        title: Above the picture.
+        path: Where it goes.
+    """
+    figure = Figure(figsize=(13.5, 2.45 * len(exhibits) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(exhibits), 5, squeeze=False, width_ratios=[1, 1, 1, 1.6, 1.6])
+    figure.suptitle(title, fontsize=11)
+    for axes, exhibit in zip(grid, exhibits, strict=True):
+        delta = exhibit.adversarial - exhibit.clean
+        pictures = (exhibit.clean, 0.5 + delta / (2 * epsilon), exhibit.adversarial)
+        for axis, picture in zip(axes, pictures, strict=False):
+            axis.imshow(np.clip(picture.transpose(1, 2, 0), 0, 1), interpolation="nearest")
+        for axis in axes:
+            axis.set_axis_off()
+        axes[2].text(
+            0.5, -0.03, f"{exhibit.moved} bits moved", transform=axes[2].transAxes, ha="center", va="top", fontsize=8
+        )
+        _list(axes[3], exhibit.before)
+        _list(axes[4], exhibit.after)
+    headings = (
+        "clean",
+        f"perturbation, x{0.5 / epsilon:.0f}",
+        "adversarial",
+        "nearest texts, clean",
+        "nearest texts, adversarial",
+    )
+    for axis, heading in zip(grid[0], headings, strict=True):
+        axis.set_title(heading, fontsize=10, loc="center" if axis in grid[0][:3] else "left")
+    figure.text(0.995, 0.002, "● shares a label   ○ does not", ha="right", va="bottom", fontsize=8, color="#444444")
+    buffer = BytesIO()
+    figure.savefig(buffer, dpi=110, format="png", metadata={"Software": None})
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+
+
+def _list(axis: Axes, found: Sequence[Found]) -> None:
+    for number, hit in enumerate(found):
+        mark = "●" if hit.relevant else "○"
+        text = textwrap.shorten(hit.text, width=88, placeholder=" …").replace("$", r"\$")
+        axis.text(
+            0.0,
+            0.98 - number * 0.2,
+            f"{mark} " + "\n   ".join(textwrap.wrap(text, 46)),
+            transform=axis.transAxes,
+            va="top",
+            fontsize=8,
+            color=_RELEVANT if hit.relevant else _OTHER,
+        )

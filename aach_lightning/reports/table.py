@@ -1,0 +1,94 @@
+"""A result as a table in the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from aach_lightning.evaluation.result import Result, Row
+
+_NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
+_DIRECTIONS = {"I2T": "image → text", "T2I": "text → image"}
+
+
+def result_table(result: Result) -> Table:
+    """Lay out the rows of a result; MAP drops are against the clean queries of the same direction."""
+    data = result.data
+    table = Table(
+        title=f"{data['name']}: {data['attacked']} queries, {data['database']:,} searched, "
+        f"{result.config['target']['name'].upper()} {result.config['target']['code_length']} bits, seed {result.seed}",
+        caption=data["note"] or None,
+    )
+    for column in ("search", "query"):
+        table.add_column(column, no_wrap=True)
+    for column in ("MAP", "drop", "of white-box", "bits moved", "epsilon", "RMS", "PSNR", "SSIM", "paid"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for direction, label in _DIRECTIONS.items():
+        rows = [row for row in result.rows if row.direction == direction]
+        for number, row in enumerate(rows):
+            name = _NAMES.get(row.query) or f"{result.config['attack']['name'].upper()}, M = {row.pairs_queried}"
+            table.add_row(label if number == 0 else "", name, *_cells(row))
+        if rows:
+            table.add_row("", "chance", f"{result.chance[direction]:.3f}", *[""] * 8, style="dim", end_section=True)
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    image = row.direction == "I2T"
+    share = "" if row.share_of_white_box is None or row.query != "attack" else f"{row.share_of_white_box:.0%}"
+    if row.query == "clean":
+        return [f"{row.map:.3f}", *[""] * 8]
+    paid = {"nothing": "nothing", "weights": "weights"}.get(row.needs)
+    if paid is None:
+        paid = f"{row.pairs_queried} pairs" + (f" + {row.anchors_queried}" if row.anchors_queried else "")
+    return [
+        f"{row.map:.3f}",
+        f"{row.drop:+.3f}",
+        share,
+        f"{row.distance:.1f}",
+        f"{row.epsilon * 255:.3g}/255" if image else f"{row.epsilon:.3g}",
+        f"{row.rms:.4f}",
+        "" if row.psnr is None else f"{row.psnr:.1f} dB",
+        "" if row.ssim is None else f"{row.ssim:.3f}",
+        paid,
+    ]
+
+
+def stage_table(result: Result) -> Table:
+    """Seconds and peak memory of each stage."""
+    table = Table(title="cost")
+    table.add_column("stage")
+    for column in ("seconds", "peak memory"):
+        table.add_column(column, justify="right")
+    for name, cost in result.stages.items():
+        table.add_row(name, f"{cost['seconds']:.1f}", f"{cost['peak_memory_mib']:,.0f} MiB")
+    return table
+
+
+def show_report(stage: str, report: Mapping[str, Any], folder: Path, console: Console) -> None:
+    """Print what a trained stage says of itself, and where it lies."""
+    table = Table(title=stage)
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name, value in report.items():
+        for part, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+            text = f"{number:.3f}" if isinstance(number, float) else str(number)
+            table.add_row(f"{name} {part}".strip().replace("_", " "), text)
+    console.print(table)
+    console.print(f"{stage}: {folder}")
+
+
+def show(result: Result, console: Console) -> None:
+    """Print both tables, and what the attacker learned of the target."""
+    console.print(result_table(result))
+    console.print(stage_table(result))
+    if result.surrogate:
+        agreement = result.surrogate
+        console.print(
+            f"surrogate on {agreement['held_out_pairs']:.0f} pairs never queried: equal bits "
+            f"{agreement['bit_agreement_image']:.3f} (images) {agreement['bit_agreement_text']:.3f} (texts), Spearman "
+            f"of distances {agreement['distance_spearman']:.3f}, own MAP {agreement['map_i2t']:.3f} / "
+            f"{agreement['map_t2i']:.3f} (target {agreement['target_map_i2t']:.3f} / {agreement['target_map_t2i']:.3f})"
+        )

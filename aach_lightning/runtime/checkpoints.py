@@ -1,0 +1,82 @@
+"""Weights in and out: safetensors between runs, torch files without running code. The only file with torch.load."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.files import write_atomically
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write named tensors as one safetensors file, atomically."""
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_atomically(path, lambda file: file.write(data))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated or not safetensors.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load a safetensors file of weights into `module`, every name and shape matching.
+
+    Raises:
+        CheckpointError: If the file is unreadable or was made for another network.
+    """
+    try:
+        module.load_state_dict(load_tensors(path), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the configured network: {error}") from error
+
+
+def load_state_dict_file(path: Path) -> dict[str, Tensor]:
+    """Read a torch file that holds a flat dict of tensors, without running any code in it (`weights_only`).
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, holds pickled objects, or is no dict of tensors.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise CheckpointError(f"{path} holds {type(content).__name__}, not a dict of tensors (a state_dict)")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def load_lightning_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a Lightning checkpoint without running any code in it (`weights_only`).
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, or holds pickled objects.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path} is not a Lightning checkpoint: it has no 'state_dict'")
+    return content
+
+
+def _load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {path}") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is damaged or holds pickled objects, which can run code when loaded; save the tensors alone, "
+            f"torch.save(module.state_dict(), ...) ({str(error).splitlines()[0]})"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,87 @@
+"""From Hydra's DictConfig to a checked RunConfig, and from errors to an exit status."""
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torchmetrics
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+from rich.console import Console
+
+from aach_lightning import __version__
+from aach_lightning.runtime.errors import AachError, ConfigError
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.validate import validate
+
+STAMP = "AACH_STAMP"
+FAILED, INTERRUPTED = 2, 130
+
+log = logging.getLogger(__name__)
+
+
+def stamp_run() -> None:
+    """Fix the name of this run's folder in the environment, so that processes started later write into the same one."""
+    os.environ.setdefault(STAMP, f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}")
+
+
+def checked_config(config: DictConfig) -> RunConfig:
+    """Resolve, type and validate a configuration.
+
+    Raises:
+        ConfigError: If a mandatory value is missing or values contradict each other.
+    """
+    try:
+        typed = cast(RunConfig, OmegaConf.to_object(config))
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"a value is missing: {error}") from error
+    validate(typed)
+    return typed
+
+
+def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
+    """Run `main`; errors that a person can act on end the program with their message instead of a traceback."""
+    console = Console(stderr=True)
+    try:
+        with _interruptible():
+            main(checked_config(config))
+    except AachError as error:
+        console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
+        console.print(str(error), highlight=False, markup=False)
+        log.debug("traceback", exc_info=True)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        console.print("[bold yellow]interrupted.[/] Finished work is kept: run the same command again to continue.")
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C in the middle of training with exit status 1: give it back as what it was."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    return {
+        "aach_lightning": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pytorch_lightning": pl.__version__,
+        "torchmetrics": torchmetrics.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }

@@ -1,0 +1,303 @@
+"""The typed configuration: what keys there are, their types, and their meaning. Values live in conf/."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+class OnDamaged(StrEnum):
+    """What to do with a missing or damaged image."""
+
+    error = "error"
+    skip = "skip"
+
+
+class TripletForm(StrEnum):
+    """Form of the surrogate's triplet loss."""
+
+    hinge = "hinge"
+    nll = "nll"
+
+
+class Quantisation(StrEnum):
+    """What a surrogate's relaxed code is pulled to."""
+
+    sign = "sign"
+    code = "code"
+
+
+class Modality(StrEnum):
+    """Which half of a query is perturbed."""
+
+    image = "image"
+    text = "text"
+    both = "both"
+
+
+class NormName(StrEnum):
+    """The norm that bounds delta."""
+
+    linf = "linf"
+    l2 = "l2"
+
+
+class StepName(StrEnum):
+    """How a gradient becomes a step."""
+
+    sign = "sign"
+    adam = "adam"
+
+
+class Stage(StrEnum):
+    """What train.py trains."""
+
+    target = "target"
+    surrogate = "surrogate"
+
+
+class LoggerName(StrEnum):
+    """Where training curves go."""
+
+    none = "none"
+    csv = "csv"
+    wandb = "wandb"
+    wandb_offline = "wandb_offline"
+
+
+@dataclass
+class DataConfig:
+    """What every data set has."""
+
+    _target_: str = MISSING
+    name: str = MISSING
+    image_size: int = MISSING  # height and width in pixels
+
+
+@dataclass
+class ScenesConfig(DataConfig):
+    """data=scenes: drawn from a seed."""
+
+    _target_: str = "aach_lightning.data.procedural.procedural_pairs"
+    pairs: int = MISSING  # how many to draw
+    seed: int = MISSING
+
+
+@dataclass
+class FolderConfig(DataConfig):
+    """data=pairs: a folder with pairs.csv."""
+
+    _target_: str = "aach_lightning.data.folder.folder_pairs"
+    root: str = MISSING
+    words: int = MISSING  # size of the vocabulary built from the texts
+    vocabulary: str | None = None  # or a file with one word a line
+    on_damaged: OnDamaged = OnDamaged.error
+
+
+@dataclass
+class SplitConfig:
+    """Sizes of the parts; the database is everything but the queries."""
+
+    query: int = MISSING
+    train: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class EncoderConfig:
+    """One half of a HashingNetwork."""
+
+    backbone: dict[str, Any] = MISSING  # _target_ and arguments of an nn.Module with an attribute `width`
+    frozen: bool = False
+    hidden: int = 0  # width of a hidden layer in the hash head, 0 for none
+    dropout: float = 0.0  # in the hash head
+
+
+@dataclass
+class TargetConfig:
+    """The system under attack."""
+
+    name: str = MISSING
+    code_length: int = MISSING  # K
+    image_net: EncoderConfig = field(default_factory=EncoderConfig)
+    text_net: EncoderConfig = field(default_factory=EncoderConfig)
+    gamma: float = MISSING  # weight of quantisation
+    eta: float = MISSING  # weight of bit balance
+    image_lr: float = MISSING
+    text_lr: float = MISSING
+    batch_size: int = MISSING
+    epochs: int = MISSING
+    validation: int = MISSING  # most database rows outside train that measure MAP while training
+    seed: int = MISSING
+
+
+@dataclass
+class BudgetConfig:
+    """What the attacker may ask."""
+
+    pairs: int = MISSING  # M
+
+
+@dataclass
+class MiningConfig:
+    """How triplets are chosen."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class GapMiningConfig(MiningConfig):
+    """All triplets of a batch with a gap."""
+
+    _target_: str = "aach_lightning.mining.miners.GapMiner"
+    gap: int = MISSING  # bits
+
+
+@dataclass
+class RankMiningConfig(MiningConfig):
+    """Nearest against farthest share of the ranking."""
+
+    _target_: str = "aach_lightning.mining.miners.RankMiner"
+    nearest: float = MISSING
+    farthest: float = MISSING
+    per_anchor: int = MISSING
+
+
+@dataclass
+class RandomMiningConfig(MiningConfig):
+    """Random pairs, the nearer one positive."""
+
+    _target_: str = "aach_lightning.mining.miners.RandomMiner"
+    per_anchor: int = MISSING
+
+
+@dataclass
+class AugmentationConfig:
+    """Random views of queried images; they cost no query. Needs image_net.frozen=false."""
+
+    flip: bool = MISSING
+    zoom: float = MISSING  # largest change of scale as a share of the side
+    noise: float = MISSING  # largest sign noise, in 1/255
+
+
+@dataclass
+class SurrogateConfig:
+    """The networks that learn to answer like the target."""
+
+    image_net: EncoderConfig = field(default_factory=EncoderConfig)
+    text_net: EncoderConfig = field(default_factory=EncoderConfig)
+    loss: TripletForm = MISSING
+    margin: float = MISSING  # beta, as a share of K
+    triplet_weight: float = MISSING
+    quantisation: Quantisation = MISSING
+    quantisation_weight: float = MISSING
+    image_lr: float = MISSING
+    backbone_lr: float = MISSING
+    text_lr: float = MISSING
+    weight_decay: float = MISSING
+    batch_size: int = MISSING
+    epochs: int = MISSING
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+@dataclass
+class DiversityConfig:
+    """Random resize and pad of attacked images."""
+
+    probability: float = MISSING
+    smallest: float = MISSING  # share of the side
+
+
+@dataclass
+class AttackConfig:
+    """How delta is learned."""
+
+    name: str = MISSING
+    modality: Modality = MISSING
+    epsilon: float = MISSING  # images, in 1/255
+    text_epsilon: float = MISSING  # texts, in units of a text entry
+    norm: NormName = MISSING
+    step: StepName = MISSING
+    steps: int = MISSING
+    step_size: float = MISSING  # as a share of epsilon
+    momentum: float = MISSING
+    random_start: bool = MISSING
+    positives: float = MISSING  # share of the M queried items
+    negatives: float = MISSING  # share of the M queried items
+    margin: float = MISSING  # as a share of K
+    quantisation_weight: float = MISSING
+    query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
+    diversity: DiversityConfig = field(default_factory=DiversityConfig)
+    batch_size: int = MISSING
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured."""
+
+    queries: int = MISSING  # attacked queries, the first of the query part
+    held_out: int = MISSING  # pairs on which surrogate and target are compared; never queried
+    white_box: bool = MISSING  # measure the bound
+    picture_rows: int = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """Hardware."""
+
+    accelerator: str = MISSING
+    devices: int = MISSING
+    strategy: str = MISSING
+    precision: str = MISSING
+    deterministic: bool = MISSING
+
+
+@dataclass
+class LoggerConfig:
+    """Experiment tracking."""
+
+    name: LoggerName = MISSING
+    project: str = "aach_lightning"
+
+
+@dataclass
+class PathsConfig:
+    """Folders."""
+
+    store: str = MISSING  # finished stages, shared by all runs
+    cache: str = MISSING  # decoded images, shared by all runs
+    output: str = MISSING  # this run
+
+
+@dataclass
+class RunConfig:
+    """Everything."""
+
+    seed: int = MISSING
+    stage: Stage = Stage.target  # train.py only
+    data: DataConfig = field(default_factory=DataConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    target: TargetConfig = field(default_factory=TargetConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    mining: MiningConfig = field(default_factory=MiningConfig)
+    surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra under the names that conf/ uses."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=RunConfig)
+    groups: dict[str, dict[str, type[Any]]] = {
+        "data": {"scenes_schema": ScenesConfig, "pairs_schema": FolderConfig},
+        "mining": {"gap_schema": GapMiningConfig, "rank_schema": RankMiningConfig, "random_schema": RandomMiningConfig},
+    }
+    for group, nodes in groups.items():
+        for name, node in nodes.items():
+            store.store(group=group, name=name, node=node)

@@ -1,0 +1,93 @@
+"""The artifact store: each stage's output under the hash of what it depends on, built once, whole or absent."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from aach_lightning.runtime.errors import StoreError
+from aach_lightning.runtime.files import digest_json, disk_errors, sync_directory, write_json
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "artifact.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished stage output.
+
+    Attributes:
+        path: Folder that holds the files.
+        key: Hash of everything the output depends on.
+        built: True if this call built it, False if it was found.
+    """
+
+    path: Path
+    key: str
+    built: bool
+
+
+class ArtifactStore:
+    """Folders `root/<stage>/<key>`, each complete once it has its manifest.
+
+    A stage is built in `root/<stage>/<key>.building`, under a lock, and renamed when it is whole. A killed build leaves
+    that folder behind; the next build of the same key gets it back and may continue from the checkpoints in it.
+
+    Args:
+        root: Folder of the store; may be shared by processes and machines with working file locks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get_or_build(self, stage: str, depends_on: dict[str, Any], build: Callable[[Path], None]) -> Artifact:
+        """Return the artifact for `depends_on`, calling `build` only when it does not exist.
+
+        Args:
+            stage: Name of the stage, the folder inside the store.
+            depends_on: Everything that the output depends on, as JSON values.
+            build: Writes the output's files into the folder it is given.
+
+        Raises:
+            StoreError: If the stored artifact is damaged, or the disk cannot be written.
+        """
+        key = digest_json(depends_on)
+        final = self.root / stage / key
+        building = final.with_name(f"{key}.building")
+        with disk_errors(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(final.with_name(f"{key}.lock"))):
+            if (final / MANIFEST).exists():
+                self._check(final)
+                log.info("%s: found %s", stage, final)
+                return Artifact(final, key, built=False)
+            if building.exists():
+                log.info("%s: continuing the unfinished build in %s", stage, building)
+            with disk_errors(building):
+                building.mkdir(exist_ok=True)
+                build(building)
+                files = {
+                    str(f.relative_to(building)): f.stat().st_size for f in sorted(building.rglob("*")) if f.is_file()
+                }
+                write_json(building / MANIFEST, {"stage": stage, "depends_on": depends_on, "files": files})
+                building.rename(final)
+                sync_directory(final.parent)
+        return Artifact(final, key, built=True)
+
+    @staticmethod
+    def _check(folder: Path) -> None:
+        try:
+            files = json.loads((folder / MANIFEST).read_text())["files"]
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{folder / MANIFEST} is damaged ({error}). Delete {folder} to build it anew.") from error
+        for name, size in files.items():
+            found = (folder / name).stat().st_size if (folder / name).is_file() else None
+            if found != size:
+                raise StoreError(
+                    f"{folder / name} has {found} bytes where {size} were written. Delete {folder} to build it anew."
+                )

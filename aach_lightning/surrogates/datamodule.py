@@ -1,0 +1,92 @@
+"""SurrogateDataModule: queries the target once, on one process, and mines triplets from its codes each epoch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.mining.epoch import MinedBatch, mine_epoch
+from aach_lightning.mining.miners import Miner
+from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
+from aach_lightning.surrogates.batch import TripletBatch
+from aach_lightning.targets.blackbox import BlackBox
+
+
+class _MinedBatches(Dataset[TripletBatch]):
+    def __init__(
+        self, dataset: PairDataset, image_codes: Tensor, text_codes: Tensor, batches: Sequence[MinedBatch]
+    ) -> None:
+        self.dataset, self.image_codes, self.text_codes, self.batches = dataset, image_codes, text_codes, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> TripletBatch:
+        batch = self.batches[index]
+        return TripletBatch(
+            self.dataset.__getitems__(batch.rows.tolist()),
+            self.image_codes[batch.rows],
+            self.text_codes[batch.rows],
+            batch.image_anchored,
+            batch.text_anchored,
+        )
+
+
+class SurrogateDataModule(pl.LightningDataModule):
+    """The M queried pairs with the target's codes, as mined batches.
+
+    Args:
+        door: The metered door to the target.
+        pairs: The data set.
+        queried: int64, the M rows that are sent.
+        folder: Where the answers are kept for the other processes.
+        miner: Chooses triplets.
+        batch_size: Anchors of each modality in a batch.
+        seed: Base seed of mining.
+        features: M x F, what the surrogate's frozen backbone makes of the queried images; None to give it the images.
+    """
+
+    def __init__(
+        self,
+        door: BlackBox,
+        pairs: Pairs,
+        queried: NDArray[np.int64],
+        folder: Path,
+        miner: Miner,
+        batch_size: int,
+        seed: int,
+        features: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.door, self.pairs, self.queried, self.folder = door, pairs, queried, folder
+        self.miner, self.batch_size, self.seed = miner, batch_size, seed
+        self.dataset = PairDataset(pairs, queried, features)
+
+    @property
+    def _answers(self) -> Path:
+        return self.folder / "answers.safetensors"
+
+    def prepare_data(self) -> None:
+        """Send the M pairs through the door; Lightning calls this on one process alone."""
+        batch = self.pairs.batch(self.queried)
+        image_codes, text_codes = self.door.query(batch.images, batch.texts)
+        save_tensors(self._answers, {"image_codes": image_codes, "text_codes": text_codes})
+
+    def setup(self, stage: str) -> None:
+        """Read the answers; every process does."""
+        answers = load_tensors(self._answers)
+        self.image_codes, self.text_codes = answers["image_codes"], answers["text_codes"]
+
+    def train_dataloader(self) -> DataLoader[TripletBatch]:
+        """The batches of the trainer's current epoch."""
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        batches = mine_epoch(self.image_codes, self.text_codes, self.miner, self.batch_size, self.seed, epoch)
+        mined = _MinedBatches(self.dataset, self.image_codes, self.text_codes, batches)
+        return DataLoader(mined, batch_size=None, generator=torch.Generator())

@@ -1,0 +1,183 @@
+"""The target stage: a trained network, the index of its codes, and a report that says whether it is any good."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.networks.build import build_network
+from aach_lightning.networks.features import encode_images
+from aach_lightning.networks.hashing import Encoder, HashingNetwork, binary_codes
+from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
+from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_tensors, load_weights, save_tensors
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.files import write_json
+from aach_lightning.runtime.loggers import stage_logger
+from aach_lightning.runtime.schemas import RunConfig, TargetConfig
+from aach_lightning.runtime.seeding import derive_seed, numpy_generator
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
+from aach_lightning.targets.datamodule import TargetDataModule
+from aach_lightning.targets.dcmh import DCMHModule, rarer_sign
+
+log = logging.getLogger(__name__)
+
+NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class CodeIndex:
+    """The codes that a deployed system keeps of its whole collection.
+
+    Attributes:
+        image_codes: int8 in {-1, +1}, N x K, row i for pair i of the data set.
+        text_codes: int8 in {-1, +1}, N x K.
+    """
+
+    image_codes: Tensor
+    text_codes: Tensor
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the index of a target artifact."""
+        return cls(**load_tensors(folder / INDEX))
+
+
+def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
+    """The target's network with its initial weights."""
+    seed = derive_seed(config.seed, "target")
+    return build_network(
+        config.image_net, config.text_net, config.code_length, pairs.images.shape[-1], len(pairs.words), seed
+    )
+
+
+def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
+    """The trained network of a target artifact, in eval mode."""
+    network = build_target(config, pairs)
+    load_weights(network, artifact.path / NETWORK)
+    return network.eval()
+
+
+def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
+    """Find or train the target.
+
+    Raises:
+        ConfigError: If the method is unknown.
+    """
+    if config.target.name != "dcmh":
+        raise ConfigError(f"target.name={config.target.name!r} is not a known method; known: dcmh")
+    depends_on = {"config": asdict(config.target), "data": pairs.fingerprint, "split": split.fingerprint}
+    return store.get_or_build("target", depends_on, lambda folder: _train(config, pairs, split, folder))
+
+
+def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
+    """Database rows that watch the training of a target: outside train where there are such, else from train.
+
+    The query part is never used for this: it stays unseen until the evaluation.
+    """
+    outside = np.setdiff1d(split.database, split.train)
+    pool = outside if len(outside) else split.train
+    return numpy_generator(seed, "validation").permutation(pool)[:limit]
+
+
+def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
+    target = config.target
+    network = build_target(target, pairs)
+    frozen = isinstance(network.image, Encoder) and network.image.frozen
+    everything = np.arange(len(pairs), dtype=np.int64)
+    device = compute_device(config.trainer)
+    features = (
+        encode_images(network.image, pairs, everything, _BATCH, "target reads the images", device) if frozen else None
+    )
+
+    def part(rows: NDArray[np.int64]) -> PairDataset:
+        return PairDataset(pairs, rows, None if features is None else features[torch.from_numpy(rows)])
+
+    query = validation_rows(split, target.validation, target.seed)
+    data = TargetDataModule(
+        part(split.train), part(query), part(np.setdiff1d(split.database, query)), target.batch_size, target.seed
+    )
+    module = DCMHModule(
+        network.on_features() if frozen else network,
+        torch.from_numpy(split.train.copy()),
+        torch.from_numpy(pairs.labels[split.train]),
+        target.gamma,
+        target.eta,
+        target.image_lr,
+        target.text_lr,
+        target.epochs,
+    )
+    checkpoints = folder / "checkpoints"
+    with stage_logger(config.logger, "target", Path(config.paths.output) / "curves", asdict(config)) as logger:
+        callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
+        trainer = make_trainer(config.trainer, folder, target.epochs, callbacks, logger)
+        fit(trainer, module, data, checkpoints)
+    best = load_lightning_checkpoint(checkpoints / "best.ckpt")
+    module.load_state_dict(best["state_dict"])
+    save_tensors(folder / NETWORK, network.state_dict())
+    index = _index(module.network.eval().cpu(), part(everything))
+    save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
+    write_json(folder / REPORT, _report(index, pairs, query, data.database.indices, int(best["epoch"])))
+    split.save(folder / "split.json")
+    (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
+
+
+@torch.inference_mode()
+def _index(network: HashingNetwork, dataset: PairDataset) -> CodeIndex:
+    parts = [
+        network(batch.images, batch.texts)
+        for start in range(0, len(dataset), _BATCH)
+        if (batch := dataset.__getitems__(range(start, min(start + _BATCH, len(dataset)))))
+    ]
+    images, texts = (binary_codes(torch.cat(part)).clone() for part in zip(*parts, strict=True))
+    return CodeIndex(images, texts)
+
+
+def _report(
+    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int
+) -> dict[str, Any]:
+    labels = torch.from_numpy(pairs.labels)
+    sides = {"i2t": (index.image_codes, index.text_codes), "t2i": (index.text_codes, index.image_codes)}
+    sides_codes = {"image": index.image_codes[database], "text": index.text_codes[database]}
+    report: dict[str, Any] = {
+        "best_epoch": epoch,
+        "validation_queries": len(query),
+        "validation_map": {
+            name: mean_average_precision(queries[query], labels[query], searched[database], labels[database])
+            for name, (queries, searched) in sides.items()
+        },
+        "chance_map": chance_level(labels[query], labels[database]),
+        "bit_balance": {side: rarer_sign(codes) for side, codes in sides_codes.items()},
+        "distinct_codes": {side: count_distinct_codes(codes) for side, codes in sides_codes.items()},
+        "database": len(database),
+    }
+    for name, value in report["validation_map"].items():
+        if value < report["chance_map"] + 0.05 or min(report["distinct_codes"].values()) < 0.01 * len(database):
+            log.warning(
+                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. "
+                "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net.",
+                name,
+                value,
+                report["chance_map"],
+                report["distinct_codes"],
+                len(database),
+            )
+            break
+    return report
+
+
+def read_report(artifact: Artifact) -> dict[str, Any]:
+    """The report of a target artifact."""
+    report: dict[str, Any] = json.loads((artifact.path / REPORT).read_text())
+    return report
