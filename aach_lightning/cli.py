@@ -1,6 +1,7 @@
 """The two commands, each a list of steps."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,10 @@ def attack(config: RunConfig) -> None:
         anchors = _query_anchors(black_box, pairs, rows, modality) if config.attack.query_anchor else None
         anchors_paid[modality] = 0 if anchors is None else len(anchors)
         deltas[modality] = {}
+        codes = None if anchors is None else (answers.text_codes if modality == "image" else answers.image_codes)
         for query, (source, key) in sources.items():
             with watch.stage(f"{query} {modality}"):
-                codes = answers.text_codes if modality == "image" else answers.image_codes
-                bank = build_bank(source, pairs, answers.rows, modality, None if anchors is None else codes)
+                bank = partial(build_bank, source, pairs, answers.rows, modality, codes)
                 deltas[modality][query] = ensure_deltas(
                     config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store
                 )

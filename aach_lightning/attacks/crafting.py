@@ -1,6 +1,6 @@
 """The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def ensure_deltas(
     name: str,
     source: HashingNetwork,
     source_key: str,
-    bank: Bank,
+    make_bank: Callable[[], Bank],
     bank_key: str,
     pairs: Pairs,
     rows: NDArray[np.int64],
@@ -77,7 +77,7 @@ def ensure_deltas(
         name: Shown beside the progress bar.
         source: Frozen network that gives the gradients.
         source_key: Artifact key of its weights.
-        bank: Queried items of the other modality.
+        make_bank: Hashes the queried items of the other modality; called only where deltas must be learned.
         bank_key: Artifact key of what the bank was built from.
         pairs: The data set.
         rows: int64, N attacked rows.
@@ -101,18 +101,20 @@ def ensure_deltas(
         "rows": rows.tolist(),
         "seed": config.seed,
     }
-    module = _module(config, source, bank, pairs, modality)
     batches = [
         rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
     ]
     codes: Sequence[Tensor | None] = [None] * len(batches)
     if anchors is not None:
-        codes = anchors.split(config.attack.batch_size)
+        codes = torch.split(anchors, config.attack.batch_size)
+
+    description = f"crafting {modality}s, {name.replace('_', ' ')}"
 
     def build(folder: Path) -> None:
+        module = _module(config, source, make_bank(), pairs, modality)
         remaining = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
         dataset = _AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
-        trainer = make_trainer(config.trainer, folder, callbacks=[_Writer(folder, remaining)])
+        trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
         trainer.predict(module, DataLoader(dataset, batch_size=None), return_predictions=False)
         files = [_file(folder, number) for number in range(len(batches))]
         save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import disk_errors, write_json
+from aach_lightning.runtime.progress import progress_columns
 
 log = logging.getLogger(__name__)
 
@@ -153,9 +154,8 @@ def _decode(part: Path, rows: range, read: ReadImage) -> dict[int, str]:
 
 @contextmanager
 def _progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task(description, total=total)
+    with Progress(*progress_columns()) as progress:
+        task = progress.add_task(description, total=total, numbers="")
         yield lambda done: progress.advance(task, done)
 
 

@@ -1,6 +1,7 @@
 """Pairs as a torch Dataset whose items are whole batches: one read of the memory map instead of N."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,9 +58,9 @@ class EpochShuffle(Sampler[int]):
         return iter(torch.randperm(self.length, generator=generator).tolist())
 
 
-def whole(batch: PairBatch) -> PairBatch:
-    """Collate function for data sets that give whole batches."""
-    return batch
+def _whole(batch: Any) -> PairBatch:
+    # `__getitems__` gives a whole batch; torch's type of a collate function knows lists alone
+    return cast(PairBatch, batch)
 
 
 def pair_loader(dataset: PairDataset, batch_size: int, sampler: Sampler[int] | None = None) -> DataLoader[PairBatch]:
@@ -67,4 +68,4 @@ def pair_loader(dataset: PairDataset, batch_size: int, sampler: Sampler[int] | N
 
     Reading is a copy from a memory map, so worker processes would only add their start-up time.
     """
-    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=whole, generator=torch.Generator())
+    return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=_whole, generator=torch.Generator())

@@ -1,4 +1,4 @@
-"""The protocol: the target's codes of clean, noisy and adversarial queries against the database of the other modality."""
+"""The protocol: the target's codes of changed queries against the database of the other modality."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -40,8 +40,8 @@ def surrogate_report(
 
     Returns:
         `bit_agreement_image`, `bit_agreement_text` in [0, 1] (0.5 by chance), `distance_spearman` in [-1, 1],
-        `map_i2t`, `map_t2i` of the surrogate's own codes and `target_map_i2t`, `target_map_t2i` of the target's, both on
-        the held-out pairs alone. Empty where there are none.
+        `map_i2t`, `map_t2i` of the surrogate's own codes and `target_map_i2t`, `target_map_t2i` of the target's, both
+        on the held-out pairs alone. Empty where there are none.
     """
     if not len(held_out):
         return {}

@@ -45,7 +45,7 @@ def mine_epoch(
     generator = torch_generator(seed, "mining", epoch)
     distances = relaxed_distance(image_codes.float(), text_codes.float()).round().long()
     order = torch.randperm(len(image_codes), generator=generator)
-    return [_mine(distances, anchors, miner, generator) for anchors in order.split(batch_size)]
+    return [_mine(distances, anchors, miner, generator) for anchors in torch.split(order, batch_size)]
 
 
 def _mine(distances: Tensor, anchors: Tensor, miner: Miner, generator: torch.Generator) -> MinedBatch:

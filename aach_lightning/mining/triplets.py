@@ -27,7 +27,8 @@ class Triplets:
 
     def rows(self) -> Tensor:
         """All rows that occur, sorted, each once."""
-        return torch.unique(torch.cat([self.anchor, self.positive, self.negative]))
+        rows: Tensor = torch.unique(torch.cat([self.anchor, self.positive, self.negative]))
+        return rows
 
     def renumbered(self, rows: Tensor) -> Self:
         """The same triplets as positions inside sorted `rows`, which must contain all of them."""

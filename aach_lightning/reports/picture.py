@@ -1,4 +1,4 @@
-"""The picture of an attack: clean, perturbation, adversarial, and what the target finds. The only file with matplotlib."""
+"""The picture of an attack and of what the target finds before and after. The only file with matplotlib."""
 
 import textwrap
 from collections.abc import Sequence

@@ -4,61 +4,68 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from aach_lightning.evaluation.result import Result, Row
 
 _NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
-_DIRECTIONS = {"I2T": "image → text", "T2I": "text → image"}
+_DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
+_NUMBERS = ("MAP", "drop", "of bound", "bits", "RMS", "PSNR", "SSIM", "paid")
 
 
 def result_table(result: Result) -> Table:
-    """Lay out the rows of a result; MAP drops are against the clean queries of the same direction."""
-    data = result.data
+    """Lay out the rows of a result; drops are against the clean queries of the same direction."""
+    data, config = result.data, result.config
     table = Table(
         title=f"{data['name']}: {data['attacked']} queries, {data['database']:,} searched, "
-        f"{result.config['target']['name'].upper()} {result.config['target']['code_length']} bits, seed {result.seed}",
+        f"{config['target']['name'].upper()} {config['target']['code_length']} bits, seed {result.seed}",
         caption=data["note"] or None,
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    for column in ("search", "query"):
-        table.add_column(column, no_wrap=True)
-    for column in ("MAP", "drop", "of white-box", "bits moved", "epsilon", "RMS", "PSNR", "SSIM", "paid"):
+    table.add_column("query", no_wrap=True)
+    for column in _NUMBERS:
         table.add_column(column, justify="right", no_wrap=True)
     for direction, label in _DIRECTIONS.items():
         rows = [row for row in result.rows if row.direction == direction]
-        for number, row in enumerate(rows):
-            name = _NAMES.get(row.query) or f"{result.config['attack']['name'].upper()}, M = {row.pairs_queried}"
-            table.add_row(label if number == 0 else "", name, *_cells(row))
-        if rows:
-            table.add_row("", "chance", f"{result.chance[direction]:.3f}", *[""] * 8, style="dim", end_section=True)
+        if not rows:
+            continue
+        epsilon = max(row.epsilon for row in rows)
+        bound = f"{epsilon * 255:.3g}/255" if direction == "I2T" else f"{epsilon:.3g}"
+        table.add_row(f"[bold]{label}, ε {bound}[/]", *[""] * len(_NUMBERS))
+        for row in rows:
+            name = _NAMES.get(row.query) or f"{config['attack']['name'].upper()}, M = {row.pairs_queried}"
+            table.add_row(f"  {name}", *_cells(row))
+        chance = f"{result.chance[direction]:.3f}"
+        table.add_row("  chance", chance, *[""] * (len(_NUMBERS) - 1), style="dim", end_section=True)
     return table
 
 
 def _cells(row: Row) -> list[str]:
-    image = row.direction == "I2T"
-    share = "" if row.share_of_white_box is None or row.query != "attack" else f"{row.share_of_white_box:.0%}"
     if row.query == "clean":
-        return [f"{row.map:.3f}", *[""] * 8]
-    paid = {"nothing": "nothing", "weights": "weights"}.get(row.needs)
-    if paid is None:
+        return [f"{row.map:.3f}", *[""] * (len(_NUMBERS) - 1)]
+    share = "" if row.share_of_white_box is None else f"{row.share_of_white_box:.0%}"
+    paid: str = row.needs
+    if row.needs == "codes":
         paid = f"{row.pairs_queried} pairs" + (f" + {row.anchors_queried}" if row.anchors_queried else "")
     return [
         f"{row.map:.3f}",
         f"{row.drop:+.3f}",
         share,
         f"{row.distance:.1f}",
-        f"{row.epsilon * 255:.3g}/255" if image else f"{row.epsilon:.3g}",
-        f"{row.rms:.4f}",
-        "" if row.psnr is None else f"{row.psnr:.1f} dB",
-        "" if row.ssim is None else f"{row.ssim:.3f}",
+        f"{row.rms:.3f}",
+        "" if row.psnr is None else f"{row.psnr:.1f}",
+        "" if row.ssim is None else f"{row.ssim:.2f}",
         paid,
     ]
 
 
 def stage_table(result: Result) -> Table:
     """Seconds and peak memory of each stage."""
-    table = Table(title="cost")
+    table = Table(title="cost", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("stage")
     for column in ("seconds", "peak memory"):
         table.add_column(column, justify="right")

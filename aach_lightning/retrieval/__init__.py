@@ -6,6 +6,7 @@ from aach_lightning.retrieval.average_precision import (
     expected_average_precision,
     worst_average_precision,
 )
+from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.retrieval.code_statistics import bit_balance, count_distinct_codes
 from aach_lightning.retrieval.codes import pack_codes, pack_labels
 from aach_lightning.retrieval.directions import Direction, PairCodes, histograms_by_direction
@@ -51,6 +52,7 @@ __all__ = [
     "best_average_precision",
     "bit_balance",
     "chance_average_precision",
+    "chance_level",
     "count_distinct_codes",
     "expected_average_precision",
     "histograms_by_direction",

@@ -91,6 +91,13 @@ def as_words(packed: Tensor) -> Tensor:
     return packed.contiguous().view(torch.int64)
 
 
+def zeros(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Table of int64 zeros; on a CPU in memory that the system has zeroed, which torch would do again on all threads."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros((rows, columns), np.int64))
+    return torch.zeros(rows, columns, dtype=torch.int64, device=device)
+
+
 def check_codes_shape(codes: Tensor, name: str) -> None:
     """Refuse what cannot be N codes of 1 to 1024 bits.
 
@@ -130,25 +137,23 @@ def _refuse(values: Values, allowed: Values, name: str, wanted: str) -> None:
 
 def _pack(values: Tensor, bits: Callable[[Values], Values]) -> Tensor:
     rows, width = values.shape
-    words = -(-width // WORD)
-    packed = torch.zeros(rows, words * 8, dtype=torch.uint8, device=values.device)
+    pack = _pack_in_numpy if values.device.type == "cpu" else _pack_in_torch
+    packed = zeros(rows, -(-width // WORD), values.device)
     step = max(1, _PIECE // width)
     for first in range(0, rows, step):
-        piece = values[first : first + step].detach()
-        octets = (_pack_in_numpy if piece.device.type == "cpu" else _pack_in_torch)(piece, bits)
-        packed[first : first + step, : octets.shape[1]] = octets
-    return packed.view(torch.int64)
+        pack(values[first : first + step].detach(), bits, packed[first : first + step].view(torch.uint8))
+    return packed
 
 
-def _pack_in_numpy(piece: Tensor, bits: Callable[[Values], Values]) -> Tensor:
+def _pack_in_numpy(piece: Tensor, bits: Callable[[Values], Values], octets: Tensor) -> None:
     # numpy packs faster, and does not wait for a second thread on a busy machine
     array = (piece.float() if piece.dtype == torch.bfloat16 else piece).numpy()
     ones = array if piece.dtype == torch.bool else bits(array)
-    return torch.from_numpy(np.packbits(ones, axis=1, bitorder="little"))
+    octets.numpy()[:, : -(-array.shape[1] // 8)] = np.packbits(ones, axis=1, bitorder="little")
 
 
-def _pack_in_torch(piece: Tensor, bits: Callable[[Values], Values]) -> Tensor:
+def _pack_in_torch(piece: Tensor, bits: Callable[[Values], Values], octets: Tensor) -> None:
     ones = (piece if piece.dtype == torch.bool else bits(piece)).view(torch.uint8)
     ones = torch.nn.functional.pad(ones, (0, -ones.shape[1] % 8)).view(len(ones), -1, 8)
     weights = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=piece.device)
-    return (ones * weights).sum(2, dtype=torch.uint8)
+    octets[:, : ones.shape[1]] = (ones * weights).sum(2, dtype=torch.uint8)

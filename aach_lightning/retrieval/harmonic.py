@@ -29,6 +29,8 @@ def reciprocal_sum(before: Tensor, count: Tensor) -> Tensor:
     head = table[after.clamp(max=_EXACT)] - table[before.clamp(max=_EXACT)]
     start, end = before.clamp(min=_EXACT).double(), after.clamp(min=_EXACT).double()
     length = end - start
-    tail = torch.log1p(length / start) - length / (2 * start * end) + length * (start + end) / (12 * (start * end) ** 2)
+    # 1 * log1p(x): torch would cut log1p alone into pieces for all its threads, however few the numbers
+    tail: Tensor = torch.special.xlog1py(1.0, length / start)
+    tail += length * (start + end) / (12 * (start * end) ** 2) - length / (2 * start * end)
     tail += (end**-4 - start**-4) / 120
     return head + tail

@@ -15,6 +15,7 @@ from aach_lightning.retrieval.codes import (
     check_labels_shape,
     pack_codes,
     pack_labels,
+    zeros,
 )
 from aach_lightning.retrieval.histogram_cpu import count_on_cpu
 from aach_lightning.retrieval.histogram_torch import count_in_torch
@@ -99,8 +100,7 @@ def packed_joint_histogram(
     width = queries.shape[1] * WORD
     if not 1 <= code_length <= min(width, MAX_CODE_LENGTH):
         raise ValueError(f"code_length must be 1 to {min(width, MAX_CODE_LENGTH)} for these codes, got {code_length}")
-    items = torch.zeros(len(queries), width + 1, dtype=torch.int64, device=queries.device)
-    relevant = torch.zeros_like(items)
+    items, relevant = (zeros(len(queries), width + 1, queries.device) for _ in range(2))
     count_kernel(items.device)(queries, query_label_words, words, label_words, items, relevant)
     if bool(items[:, code_length + 1 :].any()):
         raise ValueError(f"packed codes differ in more than code_length = {code_length} bits: unused bits must be 0")

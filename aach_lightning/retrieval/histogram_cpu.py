@@ -34,4 +34,4 @@ def kernel_arrays(
 
 
 def _unsigned(words: Tensor) -> NDArray[np.uint64]:
-    return words.contiguous().numpy().view(np.uint64)
+    return np.ascontiguousarray(words.numpy()).view(np.uint64)

@@ -10,8 +10,8 @@ from torch import Tensor
 def row_pieces(table: Tensor) -> Iterator[slice]:
     """Cut a table into ranges of rows to work on one after the other.
 
-    On a CPU they are so small that torch stays on one thread: the work is too short to gain from a second, and on a busy
-    machine waiting for it costs many times the work.
+    On a CPU they are so small that torch stays on one thread: the work is too short to gain from a second, and waiting
+    for it on a busy machine costs many times the work.
 
     Args:
         table: Q x columns.

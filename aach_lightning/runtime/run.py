@@ -7,12 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.metadata import version
 from typing import cast
 
-import numpy as np
-import pytorch_lightning as pl
-import torch
-import torchmetrics
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from rich.console import Console
@@ -76,12 +73,10 @@ def _interruptible() -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a result."""
+    libraries = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pillow")
     return {
         "aach_lightning": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pytorch_lightning": pl.__version__,
-        "torchmetrics": torchmetrics.__version__,
-        "numpy": np.__version__,
+        **{name: version(name) for name in libraries},
         "machine": f"{platform.system()} {platform.machine()}",
     }

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
 from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 # `predict`, which needs no inference mode.
 _NOT_OUR_CASE = (
     "does not have many workers",
+    "Couldn.t infer the batch indices",
     "The number of training batches",
     "exists and is not empty",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
@@ -46,6 +48,7 @@ def compute_device(config: TrainerConfig) -> torch.device:
 def make_trainer(
     config: TrainerConfig,
     folder: Path,
+    description: str,
     epochs: int = 1,
     callbacks: Sequence[Callback] = (),
     logger: Logger | None = None,
@@ -55,6 +58,7 @@ def make_trainer(
     Args:
         config: Hardware.
         folder: Where Lightning may put files.
+        description: Shown beside the progress bar.
         epochs: Number of training epochs.
         callbacks: Beside the progress bar.
         logger: Where curves go, or None.
@@ -69,7 +73,7 @@ def make_trainer(
         precision=config.precision,  # type: ignore[arg-type]
         deterministic=config.deterministic,
         max_epochs=epochs,
-        callbacks=[TQDMProgressBar(refresh_rate=1, leave=False), *callbacks],
+        callbacks=[StageProgress(description), *callbacks],
         logger=logger or False,
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_model_summary=False,

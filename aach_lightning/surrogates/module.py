@@ -66,11 +66,12 @@ class SurrogateModule(pl.LightningModule):
         gap = quantisation_loss(hashed_images, batch.image_codes, self.quantisation)
         gap = gap + quantisation_loss(hashed_texts, batch.text_codes, self.quantisation)
         loss = self.triplet_weight * triplet + self.quantisation_weight * gap
-        size = {"batch_size": len(batch)}
-        self.log("surrogate/loss", loss, prog_bar=True, **size)
-        self.log("surrogate/triplet_bits", triplet, **size)
-        self.log("surrogate/quantisation", gap, **size)
-        self.log("surrogate/triplets", float(len(batch.image_anchored) + len(batch.text_anchored)), **size)
+        self.log("surrogate/loss", loss, prog_bar=True, batch_size=len(batch))
+        self.log("surrogate/triplet_bits", triplet, batch_size=len(batch))
+        self.log("surrogate/quantisation", gap, batch_size=len(batch))
+        self.log(
+            "surrogate/triplets", float(len(batch.image_anchored) + len(batch.text_anchored)), batch_size=len(batch)
+        )
         return loss
 
     def configure_optimizers(self) -> pl.utilities.types.OptimizerLRScheduler:

@@ -94,17 +94,14 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
     network = build_surrogate(config, pairs)
     rows = queried_rows(split, config.budget.pairs, config.seed)
     augmentation = Augmentation(**asdict(surrogate.augmentation))
-    frozen = isinstance(network.image, Encoder) and network.image.frozen and not augmentation.active
     device = compute_device(config.trainer)
-    features = (
-        encode_images(cast(Encoder, network.image), pairs, rows, _BATCH, "surrogate reads the images", device)
-        if frozen
-        else None
-    )
+    features = None
+    if isinstance(network.image, Encoder) and network.image.frozen and not augmentation.active:
+        features = encode_images(network.image, pairs, rows, _BATCH, "surrogate reads the images", device)
     miner = cast(Miner, instantiate(asdict(config.mining)))
     data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
     module = SurrogateModule(
-        network.on_features() if frozen else network,
+        network if features is None else network.on_features(),
         surrogate.loss.value,
         surrogate.margin * config.target.code_length,
         surrogate.triplet_weight,
@@ -121,6 +118,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
     checkpoints = folder / "checkpoints"
     with stage_logger(config.logger, "surrogate", Path(config.paths.output) / "curves", asdict(config)) as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
-        fit(make_trainer(config.trainer, folder, surrogate.epochs, callbacks, logger), module, data, checkpoints)
+        trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)
+        fit(trainer, module, data, checkpoints)
     save_tensors(folder / NETWORK, network.cpu().state_dict())
     write_json(folder / SPENT, {"pairs": door.spent_pairs, "rows": rows.tolist()})

@@ -1,7 +1,5 @@
 """DCMH (Jiang and Li, CVPR 2017): supervised deep cross-modal hashing, LightningModule 0."""
 
-from typing import cast
-
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -36,7 +34,8 @@ def dcmh_loss(
     likelihood = (F.softplus(theta) - similarity * theta).sum()
     quantisation = (codes - relaxed).square().sum()
     balance = (relaxed.sum(dim=0) + other_sum).square().sum()
-    return cast(Tensor, (likelihood + gamma * quantisation + eta * balance) / similarity.numel())
+    loss: Tensor = (likelihood + gamma * quantisation + eta * balance) / similarity.numel()
+    return loss
 
 
 def rarer_sign(codes: Tensor) -> float:

@@ -56,7 +56,7 @@ class Service:
             levels: uint8, N x 3 x H x W.
 
         Returns:
-            int8 in {-1, +1}, N x K, on the CPU.
+            int8 in {-1, +1}, N x K, on the CPU; an inference tensor, which the doors copy.
 
         Raises:
             TargetError: If the target is in training mode, or answers with anything else than N codes of length K.
@@ -71,8 +71,7 @@ class Service:
         if isinstance(self._target, nn.Module) and self._target.training:
             raise TargetError("the target is in training mode, its codes would be random; call its eval() first")
         with torch.inference_mode():
-            codes = self._checked(what, answer(inputs), len(inputs))
-        return codes.clone()  # outside: a plain tensor, not an inference tensor
+            return self._checked(what, answer(inputs), len(inputs))
 
     def _checked(self, what: str, answer: object, count: int) -> Tensor:
         expected = f"the target must answer {count} {what} with a tensor of shape {count} x {self.code_length}"
@@ -85,6 +84,7 @@ class Service:
             if not bool(torch.isfinite(answer).all()):
                 raise TargetError(f"{expected}, got NaN or infinity in it")
             return binary_codes(answer)
-        if answer.is_complex() or answer.dtype == torch.bool or not bool(((answer == 1) | (answer == -1)).all()):
+        # In double: 255 in uint8 would compare equal to -1.
+        if answer.is_complex() or answer.dtype == torch.bool or not bool((answer.double().abs() == 1).all()):
             raise TargetError(f"{expected} of integers in {{-1, +1}} or of floats, got {answer.dtype} of other values")
         return answer.to(torch.int8)

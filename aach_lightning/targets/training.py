@@ -94,12 +94,11 @@ def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
 def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     target = config.target
     network = build_target(target, pairs)
-    frozen = isinstance(network.image, Encoder) and network.image.frozen
     everything = np.arange(len(pairs), dtype=np.int64)
     device = compute_device(config.trainer)
-    features = (
-        encode_images(network.image, pairs, everything, _BATCH, "target reads the images", device) if frozen else None
-    )
+    features = None
+    if isinstance(network.image, Encoder) and network.image.frozen:
+        features = encode_images(network.image, pairs, everything, _BATCH, "target reads the images", device)
 
     def part(rows: NDArray[np.int64]) -> PairDataset:
         return PairDataset(pairs, rows, None if features is None else features[torch.from_numpy(rows)])
@@ -109,7 +108,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
         part(split.train), part(query), part(np.setdiff1d(split.database, query)), target.batch_size, target.seed
     )
     module = DCMHModule(
-        network.on_features() if frozen else network,
+        network if features is None else network.on_features(),
         torch.from_numpy(split.train.copy()),
         torch.from_numpy(pairs.labels[split.train]),
         target.gamma,
@@ -121,7 +120,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     checkpoints = folder / "checkpoints"
     with stage_logger(config.logger, "target", Path(config.paths.output) / "curves", asdict(config)) as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
-        trainer = make_trainer(config.trainer, folder, target.epochs, callbacks, logger)
+        trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
     best = load_lightning_checkpoint(checkpoints / "best.ckpt")
     module.load_state_dict(best["state_dict"])

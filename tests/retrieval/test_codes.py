@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.retrieval import codes as codes_module
 from aach_lightning.retrieval.codes import as_words, pack_codes, pack_labels
 
 
@@ -28,10 +29,13 @@ def test_labels_become_the_bits_that_numpy_packs(classes: int, dtype: torch.dtyp
     assert np.array_equal(pack_labels(torch.from_numpy(bits).to(dtype)).numpy(), numpy_words(bits))
 
 
-def test_packing_in_pieces_and_of_views_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("implementation", ["_pack_in_numpy", "_pack_in_torch"])
+def test_packing_in_pieces_and_of_views_is_the_same(monkeypatch: pytest.MonkeyPatch, implementation: str) -> None:
+    monkeypatch.setattr(codes_module, "_pack_in_numpy", getattr(codes_module, implementation))
     bits = np.random.default_rng(0).random((20, 140)) < 0.5
     view = torch.from_numpy(bits)[::2, 10:]
-    monkeypatch.setattr("aach_lightning.retrieval.codes._PIECE", 130 * 3)
+    monkeypatch.setattr(codes_module, "_PIECE", 130 * 3)
+    assert np.array_equal(pack_codes(view.to(torch.int8) * 2 - 1).numpy(), numpy_words(bits[::2, 10:]))
     assert np.array_equal(pack_codes(view).numpy(), numpy_words(bits[::2, 10:]))
 
 
