@@ -92,7 +92,7 @@ def as_words(packed: Tensor) -> Tensor:
 
 
 def zeros(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Table of int64 zeros; on a CPU in memory that the system has zeroed, which torch would do again on all threads."""
+    """Table of int64 zeros; on a CPU in memory that the system has zeroed: torch would do so again on all threads."""
     if device.type == "cpu":
         return torch.from_numpy(np.zeros((rows, columns), np.int64))
     return torch.zeros(rows, columns, dtype=torch.int64, device=device)
