@@ -101,11 +101,11 @@ def attack(config: RunConfig) -> None:
     result.save(output / "result.json")
     console = Console()
     show(result, console)
-    console.print(f"result:  {output / 'result.json'}")
+    console.print(f"result:  {output / 'result.json'}", markup=False, soft_wrap=True)
     if "image" in outcomes:
         picture = output / "attack.png"
         _picture(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"], picture)
-        console.print(f"picture: {picture}")
+        console.print(f"picture: {picture}", markup=False, soft_wrap=True)
 
 
 def _data(config: RunConfig) -> tuple[Pairs, Split]:

@@ -51,9 +51,18 @@ def resize_and_pad(images: Tensor, placement: Tensor) -> Tensor:
     Returns:
         N x 3 x H x W.
     """
-    scale, shift = placement[:, 0], placement[:, 1:]
-    matrix = torch.zeros(len(images), 2, 3, device=images.device, dtype=images.dtype)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / scale
-    matrix[:, :, 2] = -shift / scale[:, None]
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    scale = placement[:, :1]
+    columns = _interpolation(images.shape[3], scale, placement[:, 1:2])
+    rows = _interpolation(images.shape[2], scale, placement[:, 2:])
+    return rows[:, None] @ images @ columns[:, None].mT
+
+
+def _interpolation(size: int, scale: Tensor, centre: Tensor) -> Tensor:
+    """N x size x size: row i holds the bilinear weights with which pixel i of the canvas reads one side of the image.
+
+    Equal to `grid_sample`, whose gradient has no deterministic form on a GPU; two products of matrices have one.
+    """
+    pixels = torch.arange(size, device=scale.device, dtype=scale.dtype)
+    middle = (size - 1) / 2
+    places = (pixels - middle - centre * size / 2) / scale + middle
+    return F.relu(1 - (places[:, :, None] - pixels).abs())

@@ -74,6 +74,9 @@ def _verified(path: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
         images = np.load(path, mmap_mode="r")
         if images.shape != shape or images.dtype != np.uint8:
             raise ValueError(f"holds {images.dtype} {images.shape} instead of uint8 {shape}")
+        damaged = {int(row): str(reason) for row, reason in meta["damaged"].items()}
+        if not all(0 <= row < shape[0] for row in damaged):
+            raise ValueError(f"its description names rows outside 0 to {shape[0] - 1}")
         # Reading gigabytes at every start would cost more than decoding saves: the checksum is read again only when
         # the file was touched since it was last found whole.
         if [status.st_size, status.st_mtime_ns] != meta["seen"]:
@@ -81,7 +84,7 @@ def _verified(path: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
                 raise ValueError("its checksum does not match")
             meta["seen"] = [status.st_size, status.st_mtime_ns]
             write_json(description, meta)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # numpy's parser of a damaged header raises almost anything
         log.warning("the image cache %s is damaged (%s): it is built anew", path, error)
         return None
     return meta

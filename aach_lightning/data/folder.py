@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from aach_lightning.data.cache import cached_images
 from aach_lightning.data.pairs import Pairs
@@ -45,7 +45,9 @@ class ReadFile:
                 image.draft("RGB", (2 * self.size, 2 * self.size))
                 upright = ImageOps.exif_transpose(image).convert("RGB")
                 pixels = np.asarray(upright.resize((self.size, self.size), Image.Resampling.BICUBIC, reducing_gap=3.0))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # Pillow's decoders of damaged files raise almost anything, struct.error among it
             raise DataError(f"{path}: {error}") from error
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -153,7 +155,7 @@ def _read_table(folder: Path) -> tuple[list[str], list[str], list[str], list[lis
                 images.append(row["image"])
                 texts.append(row["text"])
                 labels.append([label.strip() for label in row["labels"].split("|") if label.strip()])
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
+    except (csv.Error, ValueError, OSError) as error:  # ValueError: not UTF-8, or a zero byte in a file name
         raise DataError(f"{path}: {error}") from error
     if not ids:
         raise DataError(f"{path}: no pairs below the header")

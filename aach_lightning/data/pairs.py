@@ -54,7 +54,8 @@ class Pairs:
         fingerprint: Hash of everything above; two equal fingerprints mean equal content.
         captions: N texts as a person wrote or tagged them, for pictures.
         image_rows: int64, N. Row of `images` that belongs to each pair; None where they are in the same order.
-        note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be empty.
+        note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be
+            empty.
         skipped: Pairs left out because their image was missing or damaged.
     """
 

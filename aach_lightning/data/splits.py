@@ -65,7 +65,7 @@ class Split:
             content = json.loads(path.read_text())
             split = cls(*(np.asarray(content[name], dtype=np.int64) for name in ("query", "train", "database")))
             expected = content["hash"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise DataError(f"cannot read the split {path}: {error}") from error
         if split.fingerprint != expected:
             raise DataError(f"the split {path} does not match its own hash: it was changed after it was written")

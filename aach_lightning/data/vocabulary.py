@@ -43,7 +43,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         DataError: If the file is unreadable, empty, or names a word twice.
     """
     try:
-        words = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        words = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"data.vocabulary={path}: cannot read it: {error}") from error
     repeated = [word for word, count in Counter(words).items() if count > 1]

@@ -6,27 +6,34 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aach_lightning.evaluation.result import Result, Row
 
 _NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
 _DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
-_NUMBERS = ("MAP", "drop", "of bound", "bits", "RMS", "PSNR", "SSIM", "paid")
+_NUMBERS = ("MAP", "drop", "of bound", "bits", "RMS", "PSNR", "SSIM", "needs")
 
 
 def result_table(result: Result) -> Table:
-    """Lay out the rows of a result; drops are against the clean queries of the same direction."""
+    """Lay out the rows of a result; drops are against the clean queries of the same direction.
+
+    M is the number of pairs that the attacker has paid for, with the codes of attacked items that it asked for after a
+    plus sign. Where the terminal is narrow, names are wrapped and numbers never cut.
+    """
     data, config = result.data, result.config
     table = Table(
-        title=f"{data['name']}: {data['attacked']} queries, {data['database']:,} searched, "
-        f"{config['target']['name'].upper()} {config['target']['code_length']} bits, seed {result.seed}",
-        caption=data["note"] or None,
+        title=escape(
+            f"{data['name']}: {data['attacked']} queries, {data['database']:,} searched, "
+            f"{config['target']['name'].upper()} {config['target']['code_length']} bits, seed {result.seed}"
+        ),
+        caption=escape(data["note"]) or None,
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+        padding=0,
+        show_edge=False,
     )
-    table.add_column("query", no_wrap=True)
+    table.add_column("query", overflow="fold")
     for column in _NUMBERS:
         table.add_column(column, justify="right", no_wrap=True)
     for direction, label in _DIRECTIONS.items():
@@ -37,8 +44,7 @@ def result_table(result: Result) -> Table:
         bound = f"{epsilon * 255:.3g}/255" if direction == "I2T" else f"{epsilon:.3g}"
         table.add_row(f"[bold]{label}, ε {bound}[/]", *[""] * len(_NUMBERS))
         for row in rows:
-            name = _NAMES.get(row.query) or f"{config['attack']['name'].upper()}, M = {row.pairs_queried}"
-            table.add_row(f"  {name}", *_cells(row))
+            table.add_row(f"  {_NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
         chance = f"{result.chance[direction]:.3f}"
         table.add_row("  chance", chance, *[""] * (len(_NUMBERS) - 1), style="dim", end_section=True)
     return table
@@ -48,9 +54,6 @@ def _cells(row: Row) -> list[str]:
     if row.query == "clean":
         return [f"{row.map:.3f}", *[""] * (len(_NUMBERS) - 1)]
     share = "" if row.share_of_white_box is None else f"{row.share_of_white_box:.0%}"
-    paid: str = row.needs
-    if row.needs == "codes":
-        paid = f"{row.pairs_queried} pairs" + (f" + {row.anchors_queried}" if row.anchors_queried else "")
     return [
         f"{row.map:.3f}",
         f"{row.drop:+.3f}",
@@ -59,8 +62,12 @@ def _cells(row: Row) -> list[str]:
         f"{row.rms:.3f}",
         "" if row.psnr is None else f"{row.psnr:.1f}",
         "" if row.ssim is None else f"{row.ssim:.2f}",
-        paid,
+        row.needs,
     ]
+
+
+def _paid(attack: str, row: Row) -> str:
+    return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.anchors_queried}" if row.anchors_queried else "")
 
 
 def stage_table(result: Result) -> Table:
@@ -81,10 +88,10 @@ def show_report(stage: str, report: Mapping[str, Any], folder: Path, console: Co
     table.add_column("value", justify="right")
     for name, value in report.items():
         for part, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-            text = f"{number:.3f}" if isinstance(number, float) else str(number)
+            text = f"{number:.3f}" if isinstance(number, float) else escape(str(number))
             table.add_row(f"{name} {part}".strip().replace("_", " "), text)
     console.print(table)
-    console.print(f"{stage}: {folder}")
+    console.print(f"{stage}: {folder}", markup=False, soft_wrap=True)
 
 
 def show(result: Result, console: Console) -> None:

@@ -76,7 +76,11 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is damaged or holds pickled objects, which can run code when loaded; save the tensors alone, "
-            f"torch.save(module.state_dict(), ...) ({str(error).splitlines()[0]})"
+            f"torch.save(module.state_dict(), ...) ({_first_line(error)})"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # the unpickler of a damaged file raises almost anything
+        raise CheckpointError(f"cannot read {path}: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

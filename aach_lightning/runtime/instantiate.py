@@ -21,16 +21,21 @@ def instantiate(config: Mapping[str, Any] | DictConfig, **extra: Any) -> Any:
     A `_target_` names code that gets run, so a config from elsewhere could run anything. Only names below the prefixes
     in ALLOWED pass, and those in the environment variable AACH_ALLOWED_TARGETS (comma-separated prefixes, such as
     `mylab.nets.`), which the person at the keyboard sets and no config file can. What the name leads to must be
-    defined below an allowed prefix too: `aach_lightning.x.os.system` does not pass.
+    defined below an allowed prefix too: `aach_lightning.x.os.system` does not pass. Nor does text with an interpolation
+    left in it (`${...}`): Hydra would resolve it after this check, and it can stand for a further `_target_`.
 
     Args:
         config: Has a `_target_`; further ones may be nested in it.
         **extra: Arguments beside those of the config.
 
     Raises:
-        ConfigError: If a `_target_` is not allowed, does not exist, or refuses its arguments.
+        ConfigError: If a `_target_` is not allowed, does not exist, or refuses its arguments, or if an interpolation is
+            left.
     """
     plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
+    for text in _strings([plain, extra]):
+        if "${" in text:
+            raise ConfigError(f"the text {text!r} is not allowed: an interpolation must be resolved before this point")
     for target in _targets(plain):
         _check(target)
     if not isinstance(plain, dict) or "_target_" not in plain:
@@ -40,9 +45,19 @@ def instantiate(config: Mapping[str, Any] | DictConfig, **extra: Any) -> Any:
     except InstantiationException as error:
         # an error of the object's own that a person can act on is worth more than Hydra's account of where it arose
         cause = error.__cause__
-        if cause is not None and not isinstance(cause, TypeError):
+        if cause is not None and not isinstance(cause, TypeError | ValueError | ImportError):
             raise cause from error
         raise ConfigError(f"_target_={plain['_target_']}: {str(cause or error).strip()}") from error
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _strings([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _strings(child)
 
 
 def _targets(value: Any) -> Iterator[str]:

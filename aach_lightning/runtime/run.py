@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
@@ -34,12 +34,14 @@ def checked_config(config: DictConfig) -> RunConfig:
     """Resolve, type and validate a configuration.
 
     Raises:
-        ConfigError: If a mandatory value is missing or values contradict each other.
+        ConfigError: If a mandatory value is missing, an interpolation leads nowhere, or values contradict each other.
     """
     try:
         typed = cast(RunConfig, OmegaConf.to_object(config))
     except MissingMandatoryValue as error:
         raise ConfigError(f"a value is missing: {error}") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"a value cannot be resolved: {error}") from error
     validate(typed)
     return typed
 
@@ -52,7 +54,7 @@ def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
             main(checked_config(config))
     except AachError as error:
         console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
-        console.print(str(error), highlight=False, markup=False)
+        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
         log.debug("traceback", exc_info=True)
         sys.exit(FAILED)
     except KeyboardInterrupt:

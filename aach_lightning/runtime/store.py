@@ -61,7 +61,7 @@ class ArtifactStore:
         building = final.with_name(f"{key}.building")
         with disk_errors(final):
             final.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(final.with_name(f"{key}.lock"))):
+        with disk_errors(final), FileLock(str(final.with_name(f"{key}.lock"))):
             if (final / MANIFEST).exists():
                 self._check(final)
                 log.info("%s: found %s", stage, final)
@@ -70,6 +70,7 @@ class ArtifactStore:
                 log.info("%s: continuing the unfinished build in %s", stage, building)
             with disk_errors(building):
                 building.mkdir(exist_ok=True)
+                (building / MANIFEST).unlink(missing_ok=True)  # of a build that was killed just before the rename
                 build(building)
                 files = {
                     str(f.relative_to(building)): f.stat().st_size for f in sorted(building.rglob("*")) if f.is_file()
@@ -82,8 +83,8 @@ class ArtifactStore:
     @staticmethod
     def _check(folder: Path) -> None:
         try:
-            files = json.loads((folder / MANIFEST).read_text())["files"]
-        except (OSError, ValueError, KeyError) as error:
+            files = dict(json.loads((folder / MANIFEST).read_text())["files"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder / MANIFEST} is damaged ({error}). Delete {folder} to build it anew.") from error
         for name, size in files.items():
             found = (folder / name).stat().st_size if (folder / name).is_file() else None

@@ -9,22 +9,24 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
 
 log = logging.getLogger(__name__)
 
-# Lightning's advice that does not apply: batches are read from a memory map, and delta is learned with gradients in
-# `predict`, which needs no inference mode.
+# Lightning's advice that does not apply: batches are read from a memory map, frozen backbones stay in eval mode, and
+# delta is learned with gradients in `predict`, which needs no inference mode.
 _NOT_OUR_CASE = (
     "does not have many workers",
     "Couldn.t infer the batch indices",
     "The number of training batches",
     "exists and is not empty",
+    "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
 )
 
@@ -62,28 +64,37 @@ def make_trainer(
         epochs: Number of training epochs.
         callbacks: Beside the progress bar.
         logger: Where curves go, or None.
+
+    Raises:
+        ConfigError: If this machine lacks the hardware, or Lightning does not know a value.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in _NOT_OUR_CASE:
         warnings.filterwarnings("ignore", f".*{message}")
-    return pl.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision=config.precision,  # type: ignore[arg-type]
-        deterministic=config.deterministic,
-        max_epochs=epochs,
-        callbacks=[StageProgress(description), *callbacks],
-        logger=logger or False,
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        enable_model_summary=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        reload_dataloaders_every_n_epochs=1,  # each epoch's order and triplets come from its number
-        use_distributed_sampler=False,
-        inference_mode=False,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=config.precision,  # type: ignore[arg-type]
+            deterministic=config.deterministic,
+            max_epochs=epochs,
+            callbacks=[StageProgress(description), *callbacks],
+            logger=logger or False,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            enable_model_summary=False,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            reload_dataloaders_every_n_epochs=1,  # each epoch's order and triplets come from its number
+            use_distributed_sampler=False,
+            inference_mode=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(
+            f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
+            f"precision={config.precision}: {error}"
+        ) from error
 
 
 def checkpoint_callbacks(folder: Path, monitor: str | None) -> list[Callback]:

@@ -1,5 +1,6 @@
 """Rules between keys of the configuration, all checked at once, before anything runs."""
 
+from math import inf
 from pathlib import Path
 
 from aach_lightning.runtime.errors import ConfigError
@@ -29,7 +30,7 @@ def validate(config: RunConfig) -> None:
 
     def positive(**values: float) -> None:
         for key, value in values.items():
-            need(value > 0, key.replace("__", "."), value, "must be greater than 0")
+            need(0 < value < inf, key.replace("__", "."), value, "must be greater than 0 and finite")
 
     def share(**values: float) -> None:
         for key, value in values.items():
@@ -37,7 +38,7 @@ def validate(config: RunConfig) -> None:
 
     def not_negative(**values: float) -> None:
         for key, value in values.items():
-            need(value >= 0, key.replace("__", "."), value, "must be at least 0")
+            need(0 <= value < inf, key.replace("__", "."), value, "must be at least 0 and finite")
 
     data, target, surrogate, attack, mining = config.data, config.target, config.surrogate, config.attack, config.mining
     need(data.image_size >= 16, "data.image_size", data.image_size, "must be at least 16 pixels")
@@ -112,8 +113,8 @@ def validate(config: RunConfig) -> None:
     ):
         need(0 <= encoder.dropout < 1, f"{key}.dropout", encoder.dropout, "must lie in [0, 1)")
         not_negative(**{f"{key.replace('.', '__')}__hidden": encoder.hidden})
-    need(attack.epsilon > 0, "attack.epsilon", attack.epsilon, "must be greater than 0, in units of 1/255")
-    need(attack.text_epsilon > 0, "attack.text_epsilon", attack.text_epsilon, "must be greater than 0")
+    need(0 < attack.epsilon < inf, "attack.epsilon", attack.epsilon, "must be greater than 0, in units of 1/255")
+    positive(attack__text_epsilon=attack.text_epsilon)
     positive(attack__steps=attack.steps, attack__step_size=attack.step_size, attack__batch_size=attack.batch_size)
     not_negative(attack__momentum=attack.momentum, attack__margin=attack.margin)
     not_negative(attack__quantisation_weight=attack.quantisation_weight)

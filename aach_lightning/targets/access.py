@@ -17,7 +17,8 @@ def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[Bl
     The budget is M pairs; with `attack.query_anchor` also one query for each attacked item. Runs are told apart by what
     they send: equal seed, budget and attacked items share one count.
     """
-    network = load_target(config.target, pairs, artifact)
+    device = compute_device(config.trainer)
+    network = load_target(config.target, pairs, artifact).to(device)
     anchors = 0
     if config.attack.query_anchor:
         anchors = config.evaluation.queries * (2 if config.attack.modality is Modality.both else 1)
@@ -27,7 +28,6 @@ def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[Bl
         "anchors": anchors,
         "modality": config.attack.modality.value if anchors else None,
     }
-    device = compute_device(config.trainer)
     black_box = BlackBox(
         network,
         config.target.code_length,

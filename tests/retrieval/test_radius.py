@@ -42,3 +42,9 @@ def test_a_radius_beyond_the_code_is_refused(metric: Callable[[Tensor, Tensor, i
 def test_exchanged_tables_are_refused(metric: Callable[[Tensor, Tensor], object]) -> None:
     with pytest.raises(ValueError, match="exchanged"):
         metric(torch.tensor([[1, 0]]), torch.tensor([[1, 1]]))
+
+
+def test_a_single_item_within_the_radius_decides() -> None:
+    precision, recall = precision_recall_curve(torch.tensor([[1, 3], [1, 0]]), torch.tensor([[1, 1], [0, 0]]))
+    assert precision.tolist() == [[1.0, 0.5], [0.0, 0.0]]
+    assert recall.tolist() == [[0.5, 1.0], [0.0, 0.0]]

@@ -1,0 +1,136 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aach_lightning.attacks.space import Space
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split, make_split
+from aach_lightning.evaluation.result import Query
+from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.targets.training import CodeIndex
+
+SPACES = {"image": Space(8 / 255, "linf", 0.0, 1.0), "text": Space(0.1, "linf", 0.0, 1.0)}
+
+
+@pytest.fixture
+def pairs(make_pairs: Callable[..., Pairs]) -> Pairs:
+    return make_pairs(60)
+
+
+@pytest.fixture
+def split() -> Split:
+    return make_split(60, 20, 20, seed=1)
+
+
+@pytest.fixture
+def door(make_door: Callable[[Pairs], Any], pairs: Pairs) -> Any:
+    return make_door(pairs)
+
+
+@pytest.fixture
+def index(door: Any, pairs: Pairs) -> CodeIndex:
+    batch = pairs.batch(range(len(pairs)))
+    found = CodeIndex(door.image_codes(batch.images), door.text_codes(batch.texts))
+    door.images.clear()
+    door.texts.clear()
+    return found
+
+
+@pytest.fixture
+def outcome(door: Any, index: CodeIndex, pairs: Pairs, split: Split) -> Callable[..., DirectionOutcome]:
+    def compute(modality: Any, deltas: dict[Query, Tensor], paid: tuple[int, int] = (0, 0)) -> DirectionOutcome:
+        rows = split.query[:12]
+        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], deltas, paid, seed=0)
+
+    return compute
+
+
+def swap(pairs: Pairs, split: Split, modality: str, shift: int) -> Tensor:
+    """A change that turns each query into another one."""
+    batch = pairs.batch(split.query[:12])
+    inputs = batch.images if modality == "image" else batch.texts
+    return inputs.roll(shift, 0) - inputs
+
+
+@pytest.mark.parametrize(("modality", "direction"), [("image", "I2T"), ("text", "T2I")])
+def test_rows_against_a_naive_computation(
+    modality: str,
+    direction: str,
+    outcome: Callable[..., DirectionOutcome],
+    door: Any,
+    index: CodeIndex,
+    pairs: Pairs,
+    split: Split,
+    naive_map: Callable[..., float],
+) -> None:
+    deltas = {"attack": swap(pairs, split, modality, 3), "white_box": swap(pairs, split, modality, 5)}
+    found = outcome(modality, deltas, (40, 12))
+    own, other = (index.image_codes, index.text_codes)[:: 1 if modality == "image" else -1]
+    rows = split.query[:12]
+    labels, searched = pairs.labels[rows], (other[split.database], pairs.labels[split.database])
+    sent = door.images if modality == "image" else door.texts
+    assert len(sent) == 3  # clean queries are not sent again
+    hashed = [(x - 0.5).flatten(1) @ (door.image_weights if modality == "image" else door.text_weights) for x in sent]
+    codes = {"clean": own[rows], **dict(zip(("noise", "attack", "white_box"), hashed, strict=True))}
+    codes = {name: torch.where(value >= 0, 1, -1).to(torch.int8) for name, value in codes.items()}
+    assert np.array_equal(codes["attack"].numpy(), np.roll(own[rows].numpy(), 3, axis=0))
+    maps = {name: naive_map(value, labels, *searched) for name, value in codes.items()}
+    bound = maps["clean"] - maps["white_box"]
+    assert abs(bound) > 1e-3
+    assert [row.query for row in found.rows] == ["clean", "noise", "attack", "white_box"]
+    assert {row.direction for row in found.rows} == {direction}
+    for row in found.rows:
+        name = row.query
+        drop = maps["clean"] - maps[name]
+        assert row.map == pytest.approx(maps[name], abs=1e-12)
+        assert row.drop == pytest.approx(drop, abs=1e-12)
+        if name == "clean" or bound <= 0:
+            assert row.share_of_white_box is None
+        else:
+            assert row.share_of_white_box == pytest.approx(drop / bound, abs=1e-9)
+        moved = (codes["clean"].numpy() != codes[name].numpy()).sum(axis=1).mean()
+        assert row.distance == pytest.approx(moved)
+        assert row.epsilon == (0.0 if name == "clean" else SPACES[modality].epsilon)
+        assert (row.pairs_queried, row.anchors_queried) == ((40, 12) if name == "attack" else (0, 0))
+    assert [row.needs for row in found.rows] == ["nothing", "nothing", "codes", "weights"]
+    constant = naive_map(torch.ones(12, 1), labels, torch.ones(len(split.database), 1), searched[1])
+    assert found.chance == pytest.approx(constant, abs=1e-12)
+
+
+def test_shares_are_of_the_white_box_drop(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
+    candidates = [swap(pairs, split, "image", shift) for shift in range(1, 12)]
+    drops = [outcome("image", {"attack": delta}).rows[2].drop for delta in candidates]
+    strongest, weakest = int(np.argmax(drops)), int(np.argmin(drops))
+    assert drops[strongest] > 0
+    found = outcome("image", {"attack": candidates[weakest], "white_box": candidates[strongest]}).rows
+    assert found[3].share_of_white_box == 1.0
+    assert found[2].share_of_white_box == pytest.approx(drops[weakest] / drops[strongest])
+    assert found[0].share_of_white_box is None
+    # a white box that made retrieval no worse is no bound
+    for bound in (
+        candidates[weakest] if drops[weakest] <= 0 else torch.zeros(12, 3, 16, 16),
+        torch.zeros(12, 3, 16, 16),
+    ):
+        found = outcome("image", {"attack": candidates[strongest], "white_box": bound}).rows
+        assert [row.share_of_white_box for row in found] == [None] * 4
+
+
+def test_no_share_without_a_white_box(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
+    found = outcome("image", {"attack": swap(pairs, split, "image", 1)})
+    assert [row.query for row in found.rows] == ["clean", "noise", "attack"]
+    assert [row.share_of_white_box for row in found.rows] == [None] * 3
+
+
+def test_clean_rows_and_no_change(outcome: Callable[..., DirectionOutcome]) -> None:
+    clean, _, attack = outcome("image", {"attack": torch.zeros(12, 3, 16, 16)}).rows
+    assert (clean.drop, clean.distance, clean.linf, clean.rms, clean.psnr, clean.ssim) == (0, 0, 0, 0, None, None)
+    assert (attack.map, attack.drop, attack.distance, attack.rms, attack.psnr) == (clean.map, 0, 0, 0, None)
+
+
+def test_two_measurements_are_equal(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
+    deltas = {"attack": swap(pairs, split, "text", 2)}
+    assert outcome("text", deltas).rows == outcome("text", deltas).rows

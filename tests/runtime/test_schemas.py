@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
+
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.run import checked_config
+from aach_lightning.runtime.schemas import (
+    EncoderConfig,
+    FolderConfig,
+    GapMiningConfig,
+    LoggerName,
+    RandomMiningConfig,
+    RankMiningConfig,
+    RunConfig,
+    ScenesConfig,
+    Stage,
+    register_schemas,
+)
+
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = {
+    "data": "data",
+    "target": "target",
+    "image_net@target.image_net": "image_net",
+    "image_net@surrogate.image_net": "image_net",
+    "text_net@target.text_net": "text_net",
+    "text_net@surrogate.text_net": "text_net",
+    "budget": "budget",
+    "mining": "mining",
+    "surrogate": "surrogate",
+    "attack": "attack",
+    "trainer": "trainer",
+    "logger": "logger",
+}
+OPTIONS = [(key, file.stem) for key, group in GROUPS.items() for file in sorted((CONF / group).glob("*.yaml"))]
+MINING = {"gap": GapMiningConfig, "rank": RankMiningConfig, "random": RandomMiningConfig}
+
+
+def composed(*overrides: str, name: str = "attack") -> DictConfig:
+    register_schemas()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(name, ["paths.output=out", *overrides])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pairs.csv").write_text("id,image,text,labels\n")
+    return tmp_path
+
+
+def test_every_group_is_listed_here() -> None:
+    covered = {*GROUPS.values(), "experiment", "paths", "hydra"}
+    assert covered == {path.name for path in CONF.iterdir() if path.is_dir()}
+
+
+@pytest.mark.parametrize(("key", "option"), OPTIONS)
+def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path) -> None:
+    root = [f"data.root={folder}"] if (key, option) == ("data", "pairs") else []
+    config = checked_config(composed(f"{key}={option}", *root))
+    assert isinstance(config, RunConfig)
+    if key == "mining":
+        assert type(config.mining) is MINING[option]
+    elif key == "data":
+        assert type(config.data) is {"scenes": ScenesConfig, "pairs": FolderConfig}[option]
+    elif key == "logger":
+        assert config.logger.name is LoggerName(option)
+    elif "@" in key:
+        owner, net = key.split("@")[1].split(".")
+        encoder: EncoderConfig = getattr(getattr(config, owner), net)
+        module = encoder.backbone["_target_"].split(".")[-2]
+        assert option.startswith(module) or option in module  # cnn_f is in cnn_f, mlp in text_mlp, lite0 in lite
+
+
+@pytest.mark.parametrize("option", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize("name", ["train", "attack"])
+def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: Path) -> None:
+    plain = composed(f"experiment={option}", name=name)
+    root = [f"data.root={folder}"] if "root" in plain.data else []
+    config = checked_config(composed(f"experiment={option}", *root, name=name))
+    assert config.split.query + config.split.train > 0
+    assert config.stage is Stage.target
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("budget.pairs=abc", "budget.pairs"),
+        ("budget.pairs=1.5", "budget.pairs"),
+        ("budget.pairs=null", "budget.pairs"),
+        ("attack.epsilon=8/255", "attack.epsilon"),
+        ("attack.epsilon=[8]", "attack.epsilon"),
+        ("attack.modality=sound", "attack.modality"),
+        ("attack.norm=l1", "attack.norm"),
+        ("attack.random_start=perhaps", "attack.random_start"),
+        ("surrogate.loss=ranking", "surrogate.loss"),
+        ("logger.name=tensorboard", "logger.name"),
+        ("stage=attack", "stage"),
+        ("target.image_net.dropout=high", "target.image_net.dropout"),
+        ("mining.gap=wide", "mining.gap"),
+    ],
+)
+def test_wrong_types_are_refused_and_named(override: str, key: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed(override)
+    assert f"full_key: {key}" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("override", ["budget.pears=3", "attack.epsilom=8", "mining.per_anchor=3", "data.root=x"])
+def test_unknown_keys_are_refused_and_named(override: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        composed(override)
+    assert override.split("=")[0].split(".")[1] in str(caught.value) + str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("override", ["mining=none", "data=coco", "image_net@target.image_net=resnet"])
+def test_unknown_options_are_refused_with_those_there_are(override: str) -> None:
+    group = override.split("=")[0].split("@")[0]
+    with pytest.raises(Exception, match="Could not find") as caught:
+        composed(override)
+    assert all(file.stem in str(caught.value) for file in (CONF / group).glob("*.yaml"))
+
+
+def test_values_reach_the_typed_configuration(compose_toy: Callable[..., RunConfig]) -> None:
+    config = compose_toy("attack.epsilon=4", "budget.pairs=12", "mining=rank", "stage=surrogate")
+    assert (config.attack.epsilon, config.budget.pairs, config.stage) == (4.0, 12, Stage.surrogate)
+    assert isinstance(config.attack.epsilon, float)
+
+
+def test_missing_value_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)a value is missing.*data\.root"):
+        checked_config(composed("data=pairs"))

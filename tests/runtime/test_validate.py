@@ -1,0 +1,195 @@
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.schemas import FolderConfig, RandomMiningConfig, RankMiningConfig, RunConfig
+from aach_lightning.runtime.validate import validate
+
+NAN, INFINITE = float("nan"), float("inf")
+POSITIVE = [
+    "split.query",
+    "split.train",
+    "target.image_lr",
+    "target.text_lr",
+    "target.batch_size",
+    "target.epochs",
+    "target.validation",
+    "budget.pairs",
+    "surrogate.image_lr",
+    "surrogate.backbone_lr",
+    "surrogate.text_lr",
+    "surrogate.batch_size",
+    "surrogate.epochs",
+    "attack.epsilon",
+    "attack.text_epsilon",
+    "attack.steps",
+    "attack.step_size",
+    "attack.batch_size",
+    "evaluation.queries",
+    "evaluation.picture_rows",
+    "trainer.devices",
+]
+NOT_NEGATIVE = [
+    "target.gamma",
+    "target.eta",
+    "surrogate.margin",
+    "surrogate.triplet_weight",
+    "surrogate.quantisation_weight",
+    "surrogate.weight_decay",
+    "surrogate.augmentation.noise",
+    "attack.momentum",
+    "attack.margin",
+    "attack.quantisation_weight",
+    "evaluation.held_out",
+    *(f"{owner}.{net}.hidden" for owner in ("target", "surrogate") for net in ("image_net", "text_net")),
+]
+SHARES = ["attack.positives", "attack.negatives", "attack.diversity.smallest"]
+RANGES = [  # key, values refused, values allowed
+    ("data.image_size", [15, 0, -32], [16]),
+    ("target.code_length", [0, -1, 1025], [4, 1024]),
+    ("mining.gap", [0, -1, 17], [1, 16]),
+    ("surrogate.augmentation.zoom", [-0.1, 1.0, NAN], [0.0, 0.99]),
+    ("attack.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
+    *(
+        (f"{owner}.{net}.dropout", [-0.1, 1.0, NAN], [0.0, 0.99])
+        for owner in ("target", "surrogate")
+        for net in ("image_net", "text_net")
+    ),
+    *((key, [0.0, -0.1, 1.5, NAN], [0.5]) for key in SHARES),
+    *((key, [0, -1], [1]) for key in POSITIVE),
+    *((key, [-1], [0]) for key in NOT_NEGATIVE),
+]
+FLOATS = [
+    *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
+    *("attack.epsilon", "attack.text_epsilon", "attack.step_size", "target.gamma", "target.eta", "surrogate.margin"),
+    *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.momentum"),
+]
+
+
+def put(config: RunConfig, key: str, value: Any) -> None:
+    *owners, name = key.split(".")
+    owner: Any = config
+    for step in owners:
+        owner = getattr(owner, step)
+    assert hasattr(owner, name)
+    setattr(owner, name, value)
+
+
+def mistakes(config: RunConfig) -> list[str]:
+    """The lines of the error, empty where the configuration is accepted."""
+    try:
+        validate(config)
+    except ConfigError as error:
+        first, *lines = str(error).splitlines()
+        if first != "the configuration has mistakes:":
+            pytest.fail(first)
+        return lines
+    return []
+
+
+@pytest.fixture
+def config(toy_config: RunConfig) -> RunConfig:
+    return deepcopy(toy_config)
+
+
+def test_refused_and_allowed_values(config: RunConfig) -> None:
+    for key, refused, allowed in RANGES:
+        for value in refused:
+            changed = deepcopy(config)
+            put(changed, key, value)
+            lines = mistakes(changed)
+            assert any(line.startswith(f"  - {key}={value}: ") for line in lines), (key, value, lines)
+        for value in allowed:
+            changed = deepcopy(config)
+            put(changed, key, value)
+            assert not any(line.startswith(f"  - {key}=") for line in mistakes(changed)), (key, value)
+
+
+@pytest.mark.parametrize("value", [NAN, INFINITE])
+def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
+    for key in FLOATS:
+        changed = deepcopy(config)
+        put(changed, key, value)
+        assert any(line.startswith(f"  - {key}={value}: ") for line in mistakes(changed)), key
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"data.pairs": 0}, "data.pairs=0: must be greater than 0"),
+        ({"data.pairs": 49}, "data.pairs=49: must be at least split.query + split.train=50"),
+        ({"target.name": "ssah"}, "target.name=ssah: must be one of dcmh"),
+        ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most split.train=40"),
+        ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part: must be at most split.query=10"),
+        (
+            {"attack.positives": 0.75, "attack.negatives": 0.5},
+            "attack.positives + attack.negatives=1.25: the two shares of the ranking may not overlap",
+        ),
+        (
+            {"surrogate.triplet_weight": 0.0, "surrogate.quantisation_weight": 0.0},
+            "surrogate.triplet_weight + surrogate.quantisation_weight=0.0: nothing would be learned",
+        ),
+        ({"mining": RankMiningConfig(nearest=0.0, farthest=0.5, per_anchor=1)}, "mining.nearest=0.0: must lie in (0, 1]"),
+        ({"mining": RankMiningConfig(nearest=0.5, farthest=1.5, per_anchor=1)}, "mining.farthest=1.5: must lie in (0, 1]"),
+        (
+            {"mining": RankMiningConfig(nearest=0.75, farthest=0.5, per_anchor=1)},
+            "mining.nearest + mining.farthest=1.25: the two shares of the ranking may not overlap",
+        ),
+        ({"mining": RankMiningConfig(nearest=0.5, farthest=0.5, per_anchor=0)}, "mining.per_anchor=0: must be greater than 0"),
+        ({"mining": RandomMiningConfig(per_anchor=-3)}, "mining.per_anchor=-3: must be greater than 0"),
+    ],
+)  # fmt: skip
+def test_rules_between_keys(config: RunConfig, changes: dict[str, Any], line: str) -> None:
+    for key, value in changes.items():
+        put(config, key, value)
+    assert any(found.startswith(f"  - {line}") for found in mistakes(config)), mistakes(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("data.pairs", 50), ("budget.pairs", 40), ("evaluation.queries", 10), ("mining.gap", 16)]
+)
+def test_bounds_themselves_are_allowed(config: RunConfig, key: str, value: int) -> None:
+    put(config, key, value)
+    assert mistakes(config) == []
+
+
+@pytest.mark.parametrize(
+    "mining",
+    [RankMiningConfig(nearest=0.5, farthest=0.5, per_anchor=1), RandomMiningConfig(per_anchor=1)],
+)
+def test_other_minings_are_allowed(config: RunConfig, mining: Any) -> None:
+    config.mining = mining
+    assert mistakes(config) == []
+
+
+def test_folder_of_pairs(config: RunConfig, tmp_path: Path) -> None:
+    def folder(**changes: Any) -> RunConfig:
+        values = {"name": "x", "image_size": 32, "root": str(tmp_path), "words": 10, **changes}
+        config.data = FolderConfig(**values)
+        return config
+
+    assert any(line.startswith(f"  - data.root={tmp_path}: must be an existing folder") for line in mistakes(folder()))
+    (tmp_path / "pairs.csv").write_text("id,image,text,labels\n")
+    (tmp_path / "words.txt").write_text("dog\n")
+    assert mistakes(folder()) == []
+    assert mistakes(folder(vocabulary=str(tmp_path / "words.txt"))) == []
+    (line,) = mistakes(folder(vocabulary=str(tmp_path / "absent.txt")))
+    assert line.startswith(f"  - data.vocabulary={tmp_path / 'absent.txt'}: must be an existing text file")
+    (line,) = mistakes(folder(words=0))
+    assert line.startswith("  - data.words=0: must be greater than 0")
+
+
+def test_several_mistakes_are_all_reported(config: RunConfig) -> None:
+    wrong = {"data.image_size": 8, "target.epochs": 0, "budget.pairs": -1, "attack.epsilon": 0.0, "trainer.devices": 0}
+    for key, value in wrong.items():
+        put(config, key, value)
+    lines = mistakes(config)
+    assert [line.split(":")[0] for line in lines] == [f"  - {key}={value}" for key, value in wrong.items()]
+
+
+def test_the_toy_configuration_is_accepted(compose_toy: Callable[..., RunConfig]) -> None:
+    assert mistakes(compose_toy()) == []

@@ -1,0 +1,179 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aach_lightning.data.pairs import PairBatch
+from aach_lightning.mining.miners import GapMiner, Miner, RankMiner
+from aach_lightning.mining.triplets import Triplets
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
+from aach_lightning.runtime.schemas import TrainerConfig
+from aach_lightning.runtime.trainer import make_trainer
+from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
+from aach_lightning.surrogates.augmentation import Augmentation
+from aach_lightning.surrogates.batch import TripletBatch
+from aach_lightning.surrogates.datamodule import SurrogateDataModule
+from aach_lightning.surrogates.losses import quantisation_loss, triplet_loss
+from aach_lightning.surrogates.module import SurrogateModule
+
+BITS = 12
+QUERIED, HELD_OUT = np.arange(100), np.arange(100, 240)
+
+
+def build(flat: Any, frozen: bool = False) -> HashingNetwork:
+    torch.manual_seed(0)
+    return HashingNetwork(
+        Encoder(flat(48), HashHead(48, BITS), frozen=frozen), Encoder(flat(10), HashHead(10, BITS)), BITS
+    )
+
+
+def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
+    settings: dict[str, Any] = {
+        "loss": "hinge",
+        "margin": 3.0,
+        "triplet_weight": 1.0,
+        "quantisation": "code",
+        "quantisation_weight": 1.0,
+        "image_lr": 1e-2,
+        "backbone_lr": 1e-2,
+        "text_lr": 1e-2,
+        "weight_decay": 1e-4,
+        "epochs": 25,
+        "augmentation": None,
+        "seed": 0,
+    }
+    return SurrogateModule(network, **(settings | changed))
+
+
+def train(module: SurrogateModule, world: Any, miner: Miner, folder: Path, epochs: int = 25) -> None:
+    data = SurrogateDataModule(world.door, world.pairs, QUERIED, folder, miner, 25, seed=0)
+    trainer = make_trainer(TrainerConfig("cpu", 1, "auto", "32-true", True), folder, "surrogate", epochs)
+    trainer.fit(module, datamodule=data)
+
+
+@torch.no_grad()
+def hashed(network: HashingNetwork, world: Any, rows: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
+    batch = world.pairs.batch(rows)
+    images, texts = network.eval()(batch.images, batch.texts)
+    return binary_codes(images), binary_codes(texts)
+
+
+def agreement(network: HashingNetwork, world: Any) -> tuple[float, float]:
+    """Share of equal bits, matched on queried pairs and measured on the others; correlation of distances."""
+    own, answered = hashed(network, world, QUERIED), world.door.codes(*_inputs(world, QUERIED))
+    matching = match_bits(torch.cat(own), torch.cat(answered))
+    images, texts = hashed(network, world, HELD_OUT)
+    target_images, target_texts = world.door.codes(*_inputs(world, HELD_OUT))
+    bits = bit_agreement(torch.cat([images, texts]), torch.cat([target_images, target_texts]), matching)
+    return bits, distance_correlation(images, texts, target_images, target_texts)
+
+
+def _inputs(world: Any, rows: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
+    batch = world.pairs.batch(rows)
+    return batch.images, batch.texts
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted_bits", "wanted_correlation"),
+    [
+        ({}, 0.82, 0.7),
+        ({"loss": "nll", "quantisation_weight": 0.1}, 0.74, 0.55),
+        ({"quantisation": "sign", "quantisation_weight": 0.1}, 0.74, 0.55),  # never told which bit is which
+    ],
+    ids=["hinge-code", "nll-code", "hinge-sign"],
+)
+def test_it_learns_to_answer_like_the_target(
+    linear_world: Any,
+    flat: Any,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    wanted_bits: float,
+    wanted_correlation: float,
+) -> None:
+    network = build(flat)
+    bits_before, correlation_before = agreement(network, linear_world)
+    train(wrap(network, **settings), linear_world, GapMiner(2), tmp_path)
+    bits, correlation = agreement(network, linear_world)
+    assert linear_world.door.calls == [len(QUERIED)]
+    assert bits > max(wanted_bits, bits_before + 0.1)
+    assert correlation > max(wanted_correlation, correlation_before + 0.3)
+
+
+def test_a_frozen_backbone_is_bit_equal_after_training(linear_world: Any, flat: Any, tmp_path: Path) -> None:
+    network = build(flat, frozen=True)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    # large decay: parameters in the optimizer would shrink even without a gradient
+    augmentation = Augmentation(True, 0.2, 8.0)
+    module = wrap(network, weight_decay=0.1, augmentation=augmentation)
+    train(module, linear_world, RankMiner(0.2, 0.5, 2), tmp_path, epochs=2)
+    for name, value in network.state_dict().items():
+        if name.startswith("image.backbone."):
+            assert torch.equal(value, before[name]), name
+    assert not torch.equal(network.state_dict()["image.head.2.weight"], before["image.head.2.weight"])
+    assert not torch.equal(network.state_dict()["text.backbone.linear.weight"], before["text.backbone.linear.weight"])
+    assert int(network.state_dict()["text.backbone.norm.num_batches_tracked"]) > 0
+
+
+def test_a_fine_tuned_backbone_changes(linear_world: Any, flat: Any, tmp_path: Path) -> None:
+    network = build(flat)
+    before = network.state_dict()["image.backbone.linear.weight"].clone()
+    train(wrap(network), linear_world, RankMiner(0.2, 0.5, 2), tmp_path, epochs=1)
+    assert not torch.equal(network.state_dict()["image.backbone.linear.weight"], before)
+
+
+def toy_batch() -> TripletBatch:
+    generator = torch.Generator().manual_seed(0)
+    pairs = PairBatch(
+        torch.arange(4),
+        torch.rand(4, 3, 4, 4, generator=generator),
+        torch.rand(4, 10, generator=generator),
+        torch.ones(4, 1, dtype=torch.uint8),
+    )
+    image_codes, text_codes = torch.randint(0, 2, (2, 4, BITS), generator=generator, dtype=torch.int8) * 2 - 1
+    return TripletBatch(
+        pairs,
+        image_codes,
+        text_codes,
+        Triplets(torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([3, 0])),
+        Triplets(torch.tensor([3]), torch.tensor([0]), torch.tensor([1])),
+    )
+
+
+def test_the_loss_is_both_directions_plus_both_quantisations(flat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, batch = build(flat).eval(), toy_batch()
+    module = wrap(network, triplet_weight=0.5, quantisation_weight=0.25).eval()
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+    loss = module.training_step(batch, 0).item()
+    images, texts = network(batch.pairs.images, batch.pairs.texts)
+    triplet = triplet_loss(images, texts, batch.image_anchored, 3.0, "hinge")
+    triplet = triplet + triplet_loss(texts, images, batch.text_anchored, 3.0, "hinge")
+    gap = quantisation_loss(images, batch.image_codes, "code") + quantisation_loss(texts, batch.text_codes, "code")
+    assert triplet.item() > 0
+    assert loss == pytest.approx((0.5 * triplet + 0.25 * gap).item(), rel=1e-6)
+    assert logged["surrogate/triplets"] == 3
+
+
+def test_each_part_has_its_own_learning_rate(flat: Any) -> None:
+    rates = {"image_lr": 1.0, "backbone_lr": 2.0, "text_lr": 3.0}
+
+    def rate_of(network: HashingNetwork) -> dict[str, float]:
+        optimizer = wrap(network, **rates).configure_optimizers()["optimizer"]  # type: ignore[index]
+        by_id = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        return {name: by_id[id(p)] for name, p in network.named_parameters() if id(p) in by_id}
+
+    whole = rate_of(build(flat))
+    assert {name for name, rate in whole.items() if rate == 2.0} == {
+        name for name in whole if name.startswith("image.backbone.")
+    }
+    assert {name for name, rate in whole.items() if rate == 3.0} == {name for name in whole if name.startswith("text.")}
+    assert set(whole) == {name for name, _ in build(flat).named_parameters()}
+    frozen = rate_of(build(flat, frozen=True))
+    assert {name for name in whole if name not in frozen} == {
+        name for name in whole if name.startswith("image.backbone.")
+    }
+    on_features = rate_of(build(flat, frozen=True).on_features())
+    assert sorted(on_features.values()) == sorted(frozen.values())

@@ -1,0 +1,176 @@
+"""The rules of the architecture, read from the imports."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "aach_lightning"
+ORDER = (
+    "runtime",
+    "data",
+    "networks",
+    "retrieval",
+    "targets",
+    "mining",
+    "surrogates",
+    "attacks",
+    "evaluation",
+    "reports",
+    "cli",
+)
+MOST_LINES = 250
+# One list of all configuration keys is easier to read than two.
+LONGER = {f"{PACKAGE}.runtime.schemas": 320}
+ONLY_IN = {
+    "hydra.utils": f"{PACKAGE}.runtime.instantiate",
+    "torch.load": f"{PACKAGE}.runtime.checkpoints",
+    "wandb": f"{PACKAGE}.runtime.loggers",
+    "matplotlib": f"{PACKAGE}.reports.picture",
+}
+NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+def mentioned(tree: ast.Module) -> Iterator[str]:
+    """Every dotted name that is imported or used as an attribute: `torch.load` of `from torch import load` too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            parts: list[str] = []
+            value: ast.expr = node
+            while isinstance(value, ast.Attribute):
+                parts.append(value.attr)
+                value = value.value
+            if isinstance(value, ast.Name):
+                yield ".".join([value.id, *reversed(parts)])
+
+
+def below(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The package's own modules that a module imports, with the packages on the way to them."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for node in nodes for name in mentioned(ast.Module([node], []))}
+    found = {name for name in names if below(name, PACKAGE) and name in FILES}
+    for name in list(found):
+        parts = name.split(".")
+        found |= {".".join(parts[:length]) for length in range(1, len(parts))}
+    return found
+
+
+IMPORTS = {name: imports(tree) for name, tree in TREES.items()}
+
+
+def reached_from(name: str) -> set[str]:
+    seen, waiting = set(), {name}
+    while waiting:
+        seen |= waiting
+        waiting = {further for module in waiting for further in IMPORTS[module]} - seen
+    return seen
+
+
+def part(name: str) -> str | None:
+    """Folder (or cli) of a module; None for the package itself."""
+    return name.split(".")[1] if "." in name else None
+
+
+def test_the_reader_of_imports_sees_them() -> None:
+    tree = ast.parse(
+        "import torch.hub\nfrom torch import load\nx = torch.nn.load\n"
+        "def f():\n    import wandb\n    from aach_lightning.targets import blackbox\n"
+    )
+    assert {"torch.hub", "torch.load", "torch.nn.load", "wandb"} <= set(mentioned(tree))
+    assert imports(tree) == {PACKAGE, f"{PACKAGE}.targets", f"{PACKAGE}.targets.blackbox"}
+    assert f"{PACKAGE}.targets.service" in reached_from(f"{PACKAGE}.evaluation.protocol")
+    assert len(FILES) > 60
+
+
+def test_every_folder_has_its_place() -> None:
+    assert {part(name) for name in FILES} - {None} == set(ORDER)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_only_from_folders_before(name: str) -> None:
+    own = part(name)
+    allowed = ORDER if own is None else ORDER[: ORDER.index(own) + 1]
+    wrong = {other for other in IMPORTS[name] if part(other) is not None and part(other) not in allowed}
+    assert not wrong, f"{name} imports {sorted(wrong)}; folders in order: {', '.join(ORDER)}"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if part(name) in ("mining", "attacks") or name == f"{PACKAGE}.surrogates.module"]
+)
+def test_what_attacks_cannot_reach_the_target(name: str) -> None:
+    assert not {other for other in reached_from(name) if part(other) == "targets"}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if part(name) == "surrogates"])
+def test_surrogates_hold_the_metered_door_alone(name: str) -> None:
+    targets = {other for other in IMPORTS[name] if part(other) == "targets"} - {f"{PACKAGE}.targets"}
+    assert targets <= {f"{PACKAGE}.targets.blackbox"}
+    assert not any("EvaluationDoor" in used for used in mentioned(TREES[name]))
+
+
+@pytest.mark.parametrize(("what", "home"), ONLY_IN.items())
+def test_one_file_each_for_the_dangerous_and_replaceable(what: str, home: str) -> None:
+    users = {name for name, tree in TREES.items() if any(below(used, what) for used in mentioned(tree))}
+    assert users == {home}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_nobody_imports(name: str) -> None:
+    wrong = [used for used in mentioned(TREES[name]) if any(below(used, banned) for banned in NOWHERE)]
+    assert not wrong
+
+
+def test_entry_scripts_know_the_two_commands_and_nothing_else() -> None:
+    for script in ("train.py", "attack.py"):
+        tree = ast.parse((ROOT / script).read_text(encoding="utf-8"))
+        own = {name for name in imports(tree) if part(name) is not None}
+        assert own <= {f"{PACKAGE}.{name}" for name in ("cli", "runtime", "runtime.run", "runtime.schemas")}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_short_and_say_what_they_are(name: str) -> None:
+    lines = FILES[name].read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGER.get(name, MOST_LINES)
+    assert (ast.get_docstring(TREES[name]) or "").strip()
+    assert not re.search(r"utils|helpers|misc|common", name)
+
+
+def test_no_machine_paths_in_tracked_files() -> None:
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    pattern = re.compile(r"(?<![\w.~}$-])/(?:work|root|tmp|home|Users)/")
+    assert pattern.search("open('" + "/".join(["", "work", "x"]) + "')")
+    found = []
+    for name in listed.decode().split("\0")[:-1]:
+        path = ROOT / name
+        if path.suffix in {".png", ".npz", ".safetensors"} or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if pattern.search(line):
+                found.append(f"{name}:{number}: {line.strip()[:120]}")
+    assert not found, "\n".join(found)
