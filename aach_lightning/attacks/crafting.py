@@ -36,7 +36,7 @@ def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Spac
     return Space(config.text_epsilon, config.norm.value, pairs.text_low, pairs.text_high)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def build_bank(
     source: HashingNetwork, pairs: Pairs, queried: NDArray[np.int64], modality: Modality, answers: Tensor | None
 ) -> Bank:
@@ -53,7 +53,7 @@ def build_bank(
     for start in range(0, len(queried), _BATCH):
         batch = pairs.batch(queried[start : start + _BATCH])
         parts.append(source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images))
-    relaxed = torch.cat(parts).clone()
+    relaxed = torch.cat(parts)
     return Bank(relaxed, binary_codes(relaxed) if answers is None else answers)
 
 

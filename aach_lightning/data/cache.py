@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import disk_errors, write_json
-from aach_lightning.runtime.progress import progress_columns
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +155,11 @@ def _decode(part: Path, rows: range, read: ReadImage) -> dict[int, str]:
 
 @contextmanager
 def _progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    # not at the top: worker processes draw no bar, and Lightning, which comes with it, takes seconds to import
+    from rich.progress import Progress
+
+    from aach_lightning.runtime.progress import progress_columns
+
     with Progress(*progress_columns()) as progress:
         task = progress.add_task(description, total=total, numbers="")
         yield lambda done: progress.advance(task, done)

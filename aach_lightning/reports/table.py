@@ -97,6 +97,7 @@ def show_report(stage: str, report: Mapping[str, Any], folder: Path, console: Co
 def show(result: Result, console: Console) -> None:
     """Print both tables, and what the attacker learned of the target."""
     console.print(result_table(result))
+    console.print()
     console.print(stage_table(result))
     if result.surrogate:
         agreement = result.surrogate

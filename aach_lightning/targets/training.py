@@ -82,13 +82,13 @@ def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: Artifact
 
 
 def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
-    """Database rows that watch the training of a target: outside train where there are such, else from train.
+    """Database rows that watch the training of a target: outside train where there are such, else up to half of train.
 
     The query part is never used for this: it stays unseen until the evaluation.
     """
     outside = np.setdiff1d(split.database, split.train)
-    pool = outside if len(outside) else split.train
-    return numpy_generator(seed, "validation").permutation(pool)[:limit]
+    pool, most = (outside, len(outside)) if len(outside) else (split.train, len(split.train) // 2)
+    return numpy_generator(seed, "validation").permutation(pool)[: min(limit, most)]
 
 
 def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:

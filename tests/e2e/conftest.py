@@ -67,8 +67,9 @@ class Launcher:
     def store(self, name: str) -> Path:
         return self.folder / "stores" / name
 
-    def copy_store(self, name: str, other: str) -> None:
-        shutil.copytree(self.store(name), self.store(other))
+    def copy_target(self, name: str, other: str) -> None:
+        """Put a copy of the target of one store, and nothing else, into another one."""
+        shutil.copytree(self.store(name) / "target", self.store(other) / "target")
 
     def _command(self, arguments: Sequence[str], store: str) -> tuple[list[str], Path]:
         self.count += 1

@@ -27,7 +27,7 @@ CASES: dict[str, tuple[tuple[str, ...], str]] = {
 def mistakes(launcher: Any, first: Any, scenes: tuple[str, ...], small: tuple[str, ...]) -> dict[str, Any]:
     assert first.status == 0
     for name in ("damaged", "shorter"):
-        launcher.copy_store("first", name)
+        launcher.copy_target("first", name)
         (file,) = launcher.store(name).glob("target/*/network.safetensors")
         content = file.read_bytes()
         # once shorter, once of the right length with other bytes at its head
@@ -54,9 +54,8 @@ def test_a_wrong_value_is_named_with_its_key(mistakes: dict[str, Any], name: str
 
 
 def test_nothing_is_built_from_a_wrong_configuration(mistakes: dict[str, Any], launcher: Any) -> None:
-    assert not list(launcher.store("mistakes").glob("*/*/artifact.json")) or set(
-        path.parts[-3] for path in launcher.store("mistakes").glob("*/*/artifact.json")
-    ) == {"target"}  # a wrong miner is seen when the surrogate starts, behind a target that was right
+    # a wrong miner is seen when the surrogate starts, behind a target that was right
+    assert {path.parts[-3] for path in launcher.store("mistakes").glob("*/*/artifact.json")} <= {"target"}
     assert not list(launcher.store("mistakes").glob("attack/*"))
 
 

@@ -2,6 +2,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,11 +17,16 @@ from aach_lightning.runtime.schemas import RunConfig, register_schemas
 CONF = Path(__file__).parents[2] / "conf"
 
 
-@pytest.fixture
-def config() -> DictConfig:
+@pytest.fixture(scope="module")
+def composed() -> DictConfig:
     register_schemas()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("attack", ["paths.output=out"])
+
+
+@pytest.fixture
+def config(composed: DictConfig) -> DictConfig:
+    return deepcopy(composed)
 
 
 def never(config: RunConfig) -> None:

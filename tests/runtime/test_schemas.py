@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
@@ -79,7 +79,7 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
 @pytest.mark.parametrize("name", ["train", "attack"])
 def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: Path) -> None:
     plain = composed(f"experiment={option}", name=name)
-    root = [f"data.root={folder}"] if "root" in plain.data else []
+    root = [f"data.root={folder}"] if OmegaConf.is_missing(plain.data, "root") else []
     config = checked_config(composed(f"experiment={option}", *root, name=name))
     assert config.split.query + config.split.train > 0
     assert config.stage is Stage.target

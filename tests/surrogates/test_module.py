@@ -1,4 +1,6 @@
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,6 +157,19 @@ def test_the_loss_is_both_directions_plus_both_quantisations(flat: Any, monkeypa
     assert triplet.item() > 0
     assert loss == pytest.approx((0.5 * triplet + 0.25 * gap).item(), rel=1e-6)
     assert logged["surrogate/triplets"] == 3
+
+
+def test_every_batch_of_every_epoch_is_augmented_anew(flat: Any) -> None:
+    network, batch = build(flat).eval(), toy_batch()
+    seen: list[Tensor] = []
+    network.image.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    module = wrap(network, augmentation=Augmentation(True, 0.3, 8.0))
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    for epoch, number in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        module.trainer = SimpleNamespace(current_epoch=epoch)  # type: ignore[assignment]
+        module.training_step(batch, number)
+    assert torch.equal(seen[0], seen[3])
+    assert all(not torch.equal(one, other) for one, other in itertools.combinations([batch.pairs.images, *seen[:3]], 2))
 
 
 def test_each_part_has_its_own_learning_rate(flat: Any) -> None:

@@ -1,0 +1,197 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_deltas
+from aach_lightning.attacks.module import AttackModule, Modality
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.build import build_network
+from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.store import ArtifactStore
+
+ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
+QUERIED = np.arange(30, 60)
+RESTLESS = ("attack.random_start=true", "attack.diversity.probability=0.7")
+
+
+class Desk:
+    """Crafts deltas in a store, with a bank that counts how often it is built."""
+
+    def __init__(self, config: RunConfig, pairs: Pairs, folder: Path) -> None:
+        self.config, self.pairs = config, pairs
+        surrogate = config.surrogate
+        self.source: HashingNetwork = build_network(surrogate.image_net, surrogate.text_net, 16, 32, 16, 7).eval()
+        self.store = ArtifactStore(folder)
+        self.banks = 0
+
+    def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
+        def bank() -> Any:
+            self.banks += 1
+            return build_bank(self.source, self.pairs, QUERIED, modality, None)
+
+        arguments: dict[str, Any] = {
+            "config": self.config,
+            "name": "attack",
+            "source": self.source,
+            "source_key": "source",
+            "make_bank": bank,
+            "bank_key": "bank",
+            "pairs": self.pairs,
+            "rows": ROWS,
+            "anchors": anchors,
+            "modality": modality,
+            "store": self.store,
+        }
+        return ensure_deltas(**(arguments | changed))
+
+
+@pytest.fixture
+def desk(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Desk]:
+    def opened(name: str, *overrides: str) -> Desk:
+        return Desk(compose_toy(*overrides), toy_pairs, tmp_path / name)
+
+    return opened
+
+
+@pytest.fixture
+def attacked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Rows of every batch that is really attacked."""
+    seen: list[list[int]] = []
+    original = AttackModule.predict_step
+
+    def recorded(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
+        seen.append(batch.pairs.ids.tolist())
+        return original(self, batch, batch_index)
+
+    monkeypatch.setattr(AttackModule, "predict_step", recorded)
+    return seen
+
+
+def test_deltas_are_made_batch_by_batch_in_the_order_of_the_rows(
+    desk: Callable[..., Desk], attacked: list[list[int]]
+) -> None:
+    here = desk("one")
+    deltas = here.craft()
+    assert attacked == [ROWS[:4].tolist(), ROWS[4:8].tolist(), ROWS[8:].tolist()]
+    assert deltas.shape == (10, 3, 32, 32)
+    assert deltas.dtype == torch.float32
+    assert float(deltas.abs().max()) <= 8 / 255 + 1e-6
+    alone = here.craft(rows=ROWS[4:5])
+    assert float(((alone[0] - deltas[4]).abs() < 1e-5).float().mean()) > 0.98
+
+
+def test_a_second_call_finds_them_in_the_store(desk: Callable[..., Desk], attacked: list[list[int]]) -> None:
+    here = desk("one")
+    first = here.craft()
+    del attacked[:]
+    assert torch.equal(here.craft(), first)
+    assert attacked == []
+    assert here.banks == 1
+    assert not list(here.store.root.rglob("batch-*"))
+
+
+def kill_at_last_batch(here: Desk, monkeypatch: pytest.MonkeyPatch, modality: Modality = "image") -> None:
+    original = AttackModule.predict_step
+
+    def dying(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
+        if int(ROWS[8]) in batch.pairs.ids.tolist():
+            raise RuntimeError("killed")
+        return original(self, batch, batch_index)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AttackModule, "predict_step", dying)
+        with pytest.raises(RuntimeError, match="killed"):
+            here.craft(modality)
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_restart_skips_finished_batches_and_ends_with_the_same_deltas(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, attacked: list[list[int]], modality: Modality
+) -> None:
+    whole = desk("whole", *RESTLESS).craft(modality)
+    here = desk("killed", *RESTLESS)
+    kill_at_last_batch(here, monkeypatch, modality)
+    files = sorted(file.name for file in here.store.root.rglob("batch-*"))
+    assert files == ["batch-00000.safetensors", "batch-00001.safetensors"]
+    del attacked[:]
+    torch.manual_seed(77)
+    assert torch.equal(here.craft(modality), whole)
+    assert attacked == [ROWS[8:].tolist()]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "missing"])
+def test_a_damaged_batch_is_made_again(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, attacked: list[list[int]], damage: str
+) -> None:
+    whole = desk("whole").craft()
+    here = desk("damaged")
+    kill_at_last_batch(here, monkeypatch)
+    (file,) = here.store.root.rglob("batch-00000.safetensors")
+    data = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes({"truncated": data[:-50], "empty": b"", "noise": b"\xff" * len(data)}[damage])
+    del attacked[:]
+    assert torch.equal(here.craft(), whole)
+    assert attacked == [ROWS[:4].tolist(), ROWS[8:].tolist()]
+
+
+def test_only_what_changes_a_delta_makes_new_ones(
+    desk: Callable[..., Desk], compose_toy: Callable[..., RunConfig], attacked: list[list[int]]
+) -> None:
+    here = desk("one")
+    here.craft()
+    for change in ("attack.text_epsilon=0.4", "attack.modality=image", "evaluation.queries=4", "surrogate.epochs=9"):
+        here.craft(config=compose_toy(change))
+    assert here.banks == 1
+    for number, change in enumerate(("attack.epsilon=4", "attack.steps=2", "seed=1", "attack.norm=l2"), start=2):
+        here.craft(config=compose_toy(change))
+        assert here.banks == number, change
+    for number, changed in enumerate(
+        ({"source_key": "other"}, {"bank_key": "other"}, {"rows": ROWS[:3]}), start=here.banks + 1
+    ):
+        here.craft(**changed)
+        assert here.banks == number, changed
+
+
+def test_spaces_are_in_units_of_the_inputs(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
+    config = compose_toy("attack.epsilon=4", "attack.text_epsilon=0.2", "attack.norm=l2").attack
+    image, text = attack_space(config, toy_pairs, "image"), attack_space(config, toy_pairs, "text")
+    assert (image.epsilon, image.norm, image.low, image.high) == (4 / 255, "l2", 0.0, 1.0)
+    assert (text.epsilon, text.norm, text.low, text.high) == (0.2, "l2", 0.0, 1.0)
+
+
+def test_a_bank_holds_the_other_modality(desk: Callable[..., Desk]) -> None:
+    here = desk("one")
+    batch = here.pairs.batch(QUERIED)
+    with torch.no_grad():
+        images, texts = here.source(batch.images, batch.texts)
+    for modality, expected in (("image", texts), ("text", images)):
+        bank = build_bank(here.source, here.pairs, QUERIED, modality, None)  # type: ignore[arg-type]
+        torch.testing.assert_close(bank.relaxed, expected)
+        assert torch.equal(bank.ranking, binary_codes(bank.relaxed))
+        assert not bank.relaxed.is_inference()
+    answers = -binary_codes(texts)
+    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers).ranking, answers)
+
+
+def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    here = desk("one", "attack.query_anchor=true")
+    anchors = torch.randint(0, 2, (10, 16), generator=torch.Generator().manual_seed(0), dtype=torch.int8) * 2 - 1
+    original = AttackModule.predict_step
+    given: dict[int, list[int]] = {}
+
+    def recorded(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
+        given.update(zip(batch.pairs.ids.tolist(), batch.anchors.tolist(), strict=True))
+        return original(self, batch, batch_index)
+
+    monkeypatch.setattr(AttackModule, "predict_step", recorded)
+    here.craft(anchors=anchors)
+    assert given == dict(zip(ROWS.tolist(), anchors.tolist(), strict=True))

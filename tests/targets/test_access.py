@@ -1,0 +1,114 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split, make_split
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.targets import access
+from aach_lightning.targets.access import open_target
+from aach_lightning.targets.blackbox import BudgetExceeded
+from aach_lightning.targets.training import CodeIndex, ensure_target
+
+
+@pytest.fixture
+def split(toy_pairs: Pairs) -> Split:
+    return make_split(len(toy_pairs), 10, 40, seed=0)
+
+
+@pytest.fixture
+def artifact(toy_config: RunConfig, toy_pairs: Pairs, split: Split) -> Artifact:
+    return ensure_target(toy_config, toy_pairs, split, ArtifactStore(Path(toy_config.paths.store)))
+
+
+def test_both_doors_give_the_codes_of_the_index(toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact) -> None:
+    black_box, door = open_target(toy_config, toy_pairs, artifact)
+    index = CodeIndex.load(artifact.path)
+    batch = toy_pairs.batch(range(30))
+    images, texts = black_box.query(batch.images, batch.texts)
+    assert torch.equal(images, index.image_codes[:30])
+    assert torch.equal(texts, index.text_codes[:30])
+    everything = toy_pairs.batch(range(60))
+    assert torch.equal(door.image_codes(everything.images), index.image_codes)
+    assert torch.equal(door.text_codes(everything.texts), index.text_codes)
+    assert (black_box.spent, door.items) == (30, 120)
+
+
+def test_the_budget_is_m_pairs(toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact) -> None:
+    black_box, _ = open_target(toy_config, toy_pairs, artifact)
+    assert black_box.budget == 30
+    batch = toy_pairs.batch(range(31))
+    with pytest.raises(BudgetExceeded, match="31 new queries"):
+        black_box.query(batch.images, batch.texts)
+    black_box.query(batch.images[:30], batch.texts[:30])
+    again, _ = open_target(toy_config, toy_pairs, artifact)
+    assert again.spent == 30
+    again.query(batch.images[:30], batch.texts[:30])
+    with pytest.raises(BudgetExceeded):
+        again.query(batch.images[30:], batch.texts[30:])
+    assert again.paid == 30
+
+
+@pytest.mark.parametrize(("modality", "anchors"), [("image", 6), ("text", 6), ("both", 12)])
+def test_query_anchors_cost_one_query_for_each_item(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, modality: str, anchors: int
+) -> None:
+    config = compose_toy("attack.query_anchor=true", f"attack.modality={modality}")
+    black_box, _ = open_target(config, toy_pairs, artifact)
+    assert black_box.budget == 30 + anchors
+    batch = toy_pairs.batch(range(60))
+    black_box.query(batch.images[:30], batch.texts[:30])
+    index = CodeIndex.load(artifact.path)
+    if modality != "text":
+        assert torch.equal(black_box.query_images(batch.images[40:46]), index.image_codes[40:46])
+    if modality != "image":
+        assert torch.equal(black_box.query_texts(batch.texts[40:46]), index.text_codes[40:46])
+    assert (black_box.spent, black_box.spent_pairs) == (30 + anchors, 30)
+    with pytest.raises(BudgetExceeded):
+        black_box.query_images(batch.images[50:51])
+
+
+def test_runs_that_send_the_same_share_a_count_and_others_do_not(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact
+) -> None:
+    batch = toy_pairs.batch(range(20))
+    first, _ = open_target(compose_toy(), toy_pairs, artifact)
+    first.query(batch.images, batch.texts)
+    same, _ = open_target(compose_toy("attack.epsilon=4", "surrogate.epochs=9"), toy_pairs, artifact)
+    assert same.spent == 20
+    for change in ("seed=1", "budget.pairs=25", "attack.query_anchor=true"):
+        other, _ = open_target(compose_toy(change), toy_pairs, artifact)
+        assert (other.spent, other.paid) == (0, 20), change
+        other.query(batch.images[:5], batch.texts[:5])  # answered from the ledger, and still this run's own price
+        assert (other.spent, other.paid) == (5, 20), change
+
+
+def test_the_network_is_put_where_the_doors_compute(
+    toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def recorded(target: torch.nn.Module, *_: object, device: torch.device, **__: object) -> None:
+        seen.append(({parameter.device for parameter in target.parameters()}, device))
+
+    monkeypatch.setattr(access, "compute_device", lambda config: torch.device("meta"))
+    monkeypatch.setattr(access, "BlackBox", recorded)
+    monkeypatch.setattr(access, "EvaluationDoor", lambda target, bits, device: recorded(target, device=device))
+    open_target(toy_config, toy_pairs, artifact)
+    assert seen == [({torch.device("meta")}, torch.device("meta"))] * 2
+
+
+def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(
+    toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact
+) -> None:
+    black_box, _ = open_target(toy_config, toy_pairs, artifact)
+    batch = toy_pairs.batch([0])
+    black_box.query(batch.images, batch.texts)
+    files = [file.name for file in (Path(toy_config.paths.store) / "ledger").iterdir() if file.suffix == ".ledger"]
+    assert files == [f"{artifact.key}.ledger"]
+    manifest = json.loads((artifact.path / "artifact.json").read_text())
+    assert not any("ledger" in name for name in manifest["files"])
