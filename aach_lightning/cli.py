@@ -23,9 +23,10 @@ from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.reports.picture import save_picture
 from aach_lightning.reports.table import show, show_report
-from aach_lightning.runtime import schemas
+from aach_lightning.runtime import choices
+from aach_lightning.runtime.choices import Stage
 from aach_lightning.runtime.run import versions
-from aach_lightning.runtime.schemas import RunConfig, Stage
+from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
@@ -115,9 +116,9 @@ def _data(config: RunConfig) -> tuple[Pairs, Split]:
 
 def _modalities(config: RunConfig) -> tuple[Modality, ...]:
     chosen = config.attack.modality
-    if chosen is schemas.Modality.both:
+    if chosen is choices.Modality.both:
         return ("image", "text")
-    return ("image",) if chosen is schemas.Modality.image else ("text",)
+    return ("image",) if chosen is choices.Modality.image else ("text",)
 
 
 def _query_anchors(black_box: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:

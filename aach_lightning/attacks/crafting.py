@@ -20,8 +20,9 @@ from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
+from aach_lightning.runtime.choices import StepName
 from aach_lightning.runtime.errors import CheckpointError
-from aach_lightning.runtime.schemas import AttackConfig, RunConfig, StepName
+from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import make_trainer
 

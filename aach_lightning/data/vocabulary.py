@@ -40,7 +40,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     """Read a vocabulary: UTF-8 text, one word a line.
 
     Raises:
-        DataError: If the file is unreadable, empty, or names a word twice.
+        DataError: If the file is unreadable, empty, names a word twice, or names one that no text can contain.
     """
     try:
         words = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
@@ -50,6 +50,11 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     if not words or repeated:
         raise DataError(
             f"data.vocabulary={path}: " + (f"word {repeated[0]!r} stands there twice" if words else "empty")
+        )
+    foreign = [word for word in words if tokenize(word) != [word]]
+    if foreign:
+        raise DataError(
+            f"data.vocabulary={path}: {foreign[0]!r} can never occur in a text: it is read as {tokenize(foreign[0])}"
         )
     return words
 

@@ -36,8 +36,7 @@ def instantiate(config: Mapping[str, Any] | DictConfig, **extra: Any) -> Any:
     for text in _strings([plain, extra]):
         if "${" in text:
             raise ConfigError(f"the text {text!r} is not allowed: an interpolation must be resolved before this point")
-    for target in _targets(plain):
-        _check(target)
+    check_targets(plain)
     if not isinstance(plain, dict) or "_target_" not in plain:
         raise ConfigError(f"a config without _target_ cannot be instantiated: {plain}")
     try:
@@ -58,6 +57,16 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for child in value:
             yield from _strings(child)
+
+
+def check_targets(config: Any) -> None:
+    """Check every `_target_` anywhere inside plain dicts and lists, creating nothing.
+
+    Raises:
+        ConfigError: If one is not allowed or does not exist.
+    """
+    for target in _targets(config):
+        _check(target)
 
 
 def _targets(value: Any) -> Iterator[str]:

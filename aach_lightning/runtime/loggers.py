@@ -7,7 +7,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from aach_lightning.runtime.schemas import LoggerConfig, LoggerName
+from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.runtime.schemas import LoggerConfig
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from typing import cast
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from aach_lightning import __version__
 from aach_lightning.runtime.errors import AachError, ConfigError
+from aach_lightning.runtime.instantiate import check_targets
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.validate import validate
 
@@ -34,7 +36,8 @@ def checked_config(config: DictConfig) -> RunConfig:
     """Resolve, type and validate a configuration.
 
     Raises:
-        ConfigError: If a mandatory value is missing, an interpolation leads nowhere, or values contradict each other.
+        ConfigError: If a mandatory value is missing, an interpolation leads nowhere, values contradict each other, or a
+            `_target_` is not allowed.
     """
     try:
         typed = cast(RunConfig, OmegaConf.to_object(config))
@@ -43,6 +46,7 @@ def checked_config(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(f"a value cannot be resolved: {error}") from error
     validate(typed)
+    check_targets(asdict(typed))  # now, not after hours of training the stages before
     return typed
 
 

@@ -1,70 +1,21 @@
 """The typed configuration: what keys there are, their types, and their meaning. Values live in conf/."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-
-class OnDamaged(StrEnum):
-    """What to do with a missing or damaged image."""
-
-    error = "error"
-    skip = "skip"
-
-
-class TripletForm(StrEnum):
-    """Form of the surrogate's triplet loss."""
-
-    hinge = "hinge"
-    nll = "nll"
-
-
-class Quantisation(StrEnum):
-    """What a surrogate's relaxed code is pulled to."""
-
-    sign = "sign"
-    code = "code"
-
-
-class Modality(StrEnum):
-    """Which half of a query is perturbed."""
-
-    image = "image"
-    text = "text"
-    both = "both"
-
-
-class NormName(StrEnum):
-    """The norm that bounds delta."""
-
-    linf = "linf"
-    l2 = "l2"
-
-
-class StepName(StrEnum):
-    """How a gradient becomes a step."""
-
-    sign = "sign"
-    adam = "adam"
-
-
-class Stage(StrEnum):
-    """What train.py trains."""
-
-    target = "target"
-    surrogate = "surrogate"
-
-
-class LoggerName(StrEnum):
-    """Where training curves go."""
-
-    none = "none"
-    csv = "csv"
-    wandb = "wandb"
-    wandb_offline = "wandb_offline"
+from aach_lightning.runtime.choices import (
+    LoggerName,
+    Modality,
+    NormName,
+    OnDamaged,
+    Quantisation,
+    Stage,
+    StepName,
+    TripletForm,
+)
 
 
 @dataclass

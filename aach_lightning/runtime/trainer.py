@@ -111,7 +111,7 @@ def checkpoint_callbacks(folder: Path, monitor: str | None) -> list[Callback]:
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoints: Path) -> None:
     """Train, from `checkpoints/last.ckpt` on where a killed run left one.
 
-    A checkpoint that cannot be read is left aside with a warning: the stage starts from its beginning.
+    A checkpoint that cannot be read is deleted with a warning: the stage starts from its beginning.
     """
     last: Path | None = checkpoints / "last.ckpt"
     if last is not None and last.exists():

@@ -3,6 +3,7 @@
 from math import inf
 from pathlib import Path
 
+from aach_lightning.runtime.choices import NormName
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import (
     FolderConfig,
@@ -114,6 +115,12 @@ def validate(config: RunConfig) -> None:
         need(0 <= encoder.dropout < 1, f"{key}.dropout", encoder.dropout, "must lie in [0, 1)")
         not_negative(**{f"{key.replace('.', '__')}__hidden": encoder.hidden})
     need(0 < attack.epsilon < inf, "attack.epsilon", attack.epsilon, "must be greater than 0, in units of 1/255")
+    need(
+        attack.norm is not NormName.linf or attack.epsilon % 1 == 0 or attack.epsilon == inf,
+        "attack.epsilon",
+        attack.epsilon,
+        "must be a whole number of 1/255 under linf: the target is shown 8-bit images, which would break a fraction",
+    )
     positive(attack__text_epsilon=attack.text_epsilon)
     positive(attack__steps=attack.steps, attack__step_size=attack.step_size, attack__batch_size=attack.batch_size)
     not_negative(attack__momentum=attack.momentum, attack__margin=attack.margin)

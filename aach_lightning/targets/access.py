@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.runtime.choices import Modality
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.schemas import Modality, RunConfig
+from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from wandb.proto import wandb_internal_pb2
 
+from aach_lightning.runtime.choices import LoggerName
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import LoggerConfig, LoggerName, TrainerConfig
+from aach_lightning.runtime.schemas import LoggerConfig, TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
 
 CPU = TrainerConfig(accelerator="cpu", devices=1, strategy="auto", precision="32-true", deterministic=True)

