@@ -98,7 +98,8 @@ def _build(path: Path, shape: tuple[int, ...], read: ReadImage, description: str
             images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             with part.open("r+b") as file:
                 # a memory map of a sparse file dies of SIGBUS when the disk is full; allocated blocks cannot
-                os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+                if hasattr(os, "posix_fallocate"):  # not on macOS
+                    os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
             del images
             with _workers(count) as run, _progress(description, count) as advance:
                 for chunk, found in run(part, chunks, read):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,7 @@ def perceptibility(clean: Tensor, changed: Tensor) -> Perceptibility:
     if clean.ndim == 4:
         ssim = float(torch.as_tensor(structural_similarity_index_measure(changed, clean, data_range=1.0)))
         if bool((mean_square > 0).all()):
-            psnr = float((-10 * mean_square.log10()).mean())
+            psnr = float(
+                peak_signal_noise_ratio(changed, clean, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean")
+            )
     return Perceptibility(float(difference.abs().max()), float(mean_square.sqrt().mean()), psnr, ssim)
