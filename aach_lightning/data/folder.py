@@ -1,55 +1,19 @@
 """Anyone's own data: a folder with `pairs.csv` (id, image, text, labels separated by `|`) and the images."""
 
 import csv
-import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from aach_lightning.data.cache import cached_images
+from aach_lightning.data.images import DECODER, decode_files
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
-log = logging.getLogger(__name__)
-
 COLUMNS = ("id", "image", "text", "labels")
-MAX_PIXELS = 100_000_000
 MAX_CSV_BYTES = 2**30
-_DECODER = "rgb-squash-bicubic-1"  # part of the cache key: change it when decoding changes
-
-
-@dataclass(frozen=True)
-class ReadFile:
-    """Decodes row r of `files` to uint8 3 x size x size: RGB, upright, squashed to a square as the field does."""
-
-    files: tuple[Path, ...]
-    size: int
-
-    def __call__(self, row: int) -> NDArray[np.uint8]:
-        """Decode one file.
-
-        Raises:
-            DataError: If the file is missing, damaged, or larger than MAX_PIXELS.
-        """
-        path = self.files[row]
-        try:
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{path}: {image.width} x {image.height} pixels, more than {MAX_PIXELS:,} allowed")
-                image.draft("RGB", (2 * self.size, 2 * self.size))
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                pixels = np.asarray(upright.resize((self.size, self.size), Image.Resampling.BICUBIC, reducing_gap=3.0))
-        except (DataError, MemoryError):
-            raise
-        except Exception as error:  # Pillow's decoders of damaged files raise almost anything, struct.error among it
-            raise DataError(f"{path}: {error}") from error
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def folder_pairs(
@@ -83,21 +47,9 @@ def folder_pairs(
     folder = Path(root)
     ids, images, texts, labels = _read_table(folder)
     files = tuple(folder / image for image in images)
-    key = digest(_DECODER.encode(), str(image_size).encode(), *(_content(file) for file in files))
-    pixels, damaged = cached_images(
-        Path(cache), key, len(files), image_size, ReadFile(files, image_size), f"decoding {name}"
-    )
-    if damaged and on_damaged == "error":
-        listed = "\n  ".join(list(damaged.values())[:10])
-        raise DataError(
-            f"{len(damaged)} of {len(files)} images of data.root={root} cannot be read:\n  {listed}\n"
-            f"Repair them, or leave their pairs out with data.on_damaged=skip."
-        )
-    keep = np.array([row for row in range(len(files)) if row not in damaged], dtype=np.int64)
-    if damaged:
-        log.warning("%s: left out %d of %d pairs without a readable image", name, len(damaged), len(files))
-    if not len(keep):
-        raise DataError(f"data.root={root}: not one of {len(files)} images can be read")
+    key = digest(DECODER.encode(), str(image_size).encode(), *(_content(file) for file in files))
+    decoded = decode_files(files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache)
+    keep = decoded.keep
     kept_texts = [texts[row] for row in keep]
     known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(kept_texts, words)
     label_names = tuple(sorted({label for row in labels for label in row}))
@@ -110,7 +62,7 @@ def folder_pairs(
     return Pairs(
         name=name,
         names=names,
-        images=pixels,
+        images=decoded.pixels,
         texts=vectors,
         labels=marks,
         label_names=label_names,
@@ -121,8 +73,8 @@ def folder_pairs(
             key.encode(), keep.tobytes(), "\n".join((*names, *known, *label_names)).encode(), vectors.data, marks.data
         ),
         captions=tuple(kept_texts),
-        image_rows=keep if damaged else None,
-        skipped=len(damaged),
+        image_rows=decoded.image_rows,
+        skipped=decoded.skipped,
     )
 
 

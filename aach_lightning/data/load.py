@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import cast
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.runtime.data_schemas import DataConfig
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.schemas import DataConfig, PathsConfig
+from aach_lightning.runtime.schemas import PathsConfig
 
 
 def load_pairs(data: DataConfig, paths: PathsConfig) -> Pairs:

@@ -10,41 +10,12 @@ from aach_lightning.runtime.choices import (
     LoggerName,
     Modality,
     NormName,
-    OnDamaged,
     Quantisation,
     Stage,
     StepName,
     TripletForm,
 )
-
-
-@dataclass
-class DataConfig:
-    """What every data set has."""
-
-    _target_: str = MISSING
-    name: str = MISSING
-    image_size: int = MISSING  # height and width in pixels
-
-
-@dataclass
-class ScenesConfig(DataConfig):
-    """data=scenes: drawn from a seed."""
-
-    _target_: str = "aach_lightning.data.procedural.procedural_pairs"
-    pairs: int = MISSING  # how many to draw
-    seed: int = MISSING
-
-
-@dataclass
-class FolderConfig(DataConfig):
-    """data=pairs: a folder with pairs.csv."""
-
-    _target_: str = "aach_lightning.data.folder.folder_pairs"
-    root: str = MISSING
-    words: int = MISSING  # size of the vocabulary built from the texts
-    vocabulary: str | None = None  # or a file with one word a line
-    on_damaged: OnDamaged = OnDamaged.error
+from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 
 
 @dataclass
@@ -246,7 +217,7 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=RunConfig)
     groups: dict[str, dict[str, type[Any]]] = {
-        "data": {"scenes_schema": ScenesConfig, "pairs_schema": FolderConfig},
+        "data": dict(DATA_SCHEMAS),
         "mining": {"gap_schema": GapMiningConfig, "rank_schema": RankMiningConfig, "random_schema": RandomMiningConfig},
     }
     for group, nodes in groups.items():

@@ -4,14 +4,13 @@ from math import inf
 from pathlib import Path
 
 from aach_lightning.runtime.choices import NormName
+from aach_lightning.runtime.data_schemas import FolderConfig, ScenesConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import (
-    FolderConfig,
     GapMiningConfig,
     RandomMiningConfig,
     RankMiningConfig,
     RunConfig,
-    ScenesConfig,
 )
 
 TARGETS = ("dcmh",)

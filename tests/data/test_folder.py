@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from aach_lightning.data.folder import ReadFile, folder_pairs
+from aach_lightning.data.folder import folder_pairs
+from aach_lightning.data.images import ReadFile
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.errors import ConfigError, DataError
 

@@ -7,16 +7,15 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime.choices import LoggerName, Stage
+from aach_lightning.runtime.data_schemas import FolderConfig, ScenesConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import (
     EncoderConfig,
-    FolderConfig,
     GapMiningConfig,
     RandomMiningConfig,
     RankMiningConfig,
     RunConfig,
-    ScenesConfig,
     register_schemas,
 )
 
@@ -59,7 +58,8 @@ def test_every_group_is_listed_here() -> None:
 @pytest.mark.parametrize(("key", "option"), OPTIONS)
 def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path) -> None:
     root = [f"data.root={folder}"] if (key, option) == ("data", "pairs") else []
-    config = checked_config(composed(f"{key}={option}", *root))
+    own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
+    config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":
         assert type(config.mining) is MINING[option]
@@ -71,7 +71,8 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         owner, net = key.split("@")[1].split(".")
         encoder: EncoderConfig = getattr(getattr(config, owner), net)
         module = encoder.backbone["_target_"].split(".")[-2]
-        assert option.startswith(module) or option in module  # cnn_f is in cnn_f, mlp in text_mlp, lite0 in lite
+        expected = "nn" if own else option
+        assert expected.startswith(module) or expected in module  # cnn_f is in cnn_f, mlp in text_mlp, lite0 in lite
 
 
 @pytest.mark.parametrize("option", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))

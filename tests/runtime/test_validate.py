@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from aach_lightning.runtime.data_schemas import FolderConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import (
-    FolderConfig,
     RandomMiningConfig,
     RankMiningConfig,
     RunConfig,
