@@ -1,5 +1,6 @@
 """Tiny data and configurations, so that whole stages train in a second."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,13 @@ TINY = [
     "evaluation.held_out=10",
     "evaluation.picture_rows=2",
 ]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heard_interrupts() -> None:
+    """A shell starts background jobs with Ctrl-C ignored, which all their children inherit; some tests send one."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ def test_examples_by_hand() -> None:
     [
         (b"dog\ncat\n", ("dog", "cat")),
         (b"\xef\xbb\xbfdog\r\n\r\n  cat  ", ("dog", "cat")),
-        ("größe\nñu".encode(), ("größe", "ñu")),
+        ("grün\nñu".encode(), ("grün", "ñu")),
     ],
 )
 def test_read_vocabulary(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> None:
@@ -82,6 +82,9 @@ def test_read_vocabulary(tmp_path: Path, content: bytes, expected: tuple[str, ..
         (b"", "empty"),
         (b" \n\n", "empty"),
         (b"dog\ncat\ndog\n", "'dog'"),
+        (b"dog\nCat\n", "'Cat'"),
+        (b"dog\nnew york\n", "'new york'"),
+        ("größe\n".encode(), "grösse"),
         (b"\xff\xfe\x00", "cannot read"),
         (None, "cannot"),
     ],
