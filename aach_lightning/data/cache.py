@@ -4,10 +4,9 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,15 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.data.decoding import ChunkDecoder, DecodedChunk, ReadImage, decode_chunks
+from aach_lightning.data.journal import BuildJournal
+from aach_lightning.runtime.errors import StoreError
 from aach_lightning.runtime.files import disk_errors, write_json
 
 log = logging.getLogger(__name__)
 
-ReadImage = Callable[[int], NDArray[np.uint8]]
-"""Row number to one decoded image, uint8 3 x H x W; raises DataError for an image that cannot be read. Picklable."""
-
 _CHUNK = 64
+_BLOCK = 2**23
 _PARALLEL_FROM = 512  # fewer images are decoded sooner than worker processes start
 
 
@@ -33,7 +32,8 @@ def cached_images(
     """Open the cache of `count` images, decoding them first where it is missing or damaged.
 
     The file is written beside its final name, its blocks allocated before the first image (a full disk is an error
-    there, not a crash in the middle), and renamed when it is whole. Processes that want the same cache wait for one.
+    there, not a crash in the middle), and renamed when it is whole. Processes that want the same cache wait for one. A
+    build that was killed or interrupted goes on where it stopped.
 
     Args:
         directory: Folder of all caches.
@@ -78,7 +78,7 @@ def _verified(path: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
         # Reading gigabytes at every start would cost more than decoding saves: the checksum is read again only when
         # the file was touched since it was last found whole.
         if [status.st_size, status.st_mtime_ns] != meta["seen"]:
-            if _checksum(images) != meta["checksum"]:
+            if _checksum(path, images.offset) != meta["checksum"]:
                 raise ValueError("its checksum does not match")
             meta["seen"] = [status.st_size, status.st_mtime_ns]
             write_json(description, meta)
@@ -89,69 +89,84 @@ def _verified(path: Path, shape: tuple[int, ...]) -> dict[str, Any] | None:
 
 
 def _build(path: Path, shape: tuple[int, ...], read: ReadImage, description: str) -> dict[str, Any]:
-    part = path.with_suffix(".part")
-    count = shape[0]
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    damaged: dict[str, str] = {}
+    part, journal = path.with_suffix(".part"), BuildJournal(path.with_suffix(".journal"), shape)
+    chunks = [range(start, min(start + _CHUNK, shape[0])) for start in range(0, shape[0], _CHUNK)]
     try:
         with disk_errors(path):
-            images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-            with part.open("r+b") as file:
-                # a memory map of a sparse file dies of SIGBUS when the disk is full; allocated blocks cannot
-                if hasattr(os, "posix_fallocate"):  # not on macOS
-                    os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
-            del images
-            with _workers(count) as run, _progress(description, count) as advance:
-                for chunk, found in run(part, chunks, read):
-                    damaged.update({str(row): reason for row, reason in found.items()})
-                    advance(len(chunk))
-            whole = np.load(part, mmap_mode="r")
-            checksum = _checksum(whole)
+            finished = {chunk.rows: chunk for chunk in _whole_chunks(part, journal, shape, chunks)}
+            journal.start(finished.values())
+            if not finished:
+                _allocate(part, shape)
+            missing = [rows for rows in chunks if rows not in finished]
+            decode = ChunkDecoder(part, _offset(part), shape[1:], read)
+            with (
+                _progress(description, shape[0]) as advance,
+                closing(decode_chunks(decode, missing, _processes(sum(map(len, missing))))) as decoded,
+            ):
+                advance(sum(map(len, finished)))
+                for chunk in decoded:
+                    journal.add(chunk)
+                    finished[chunk.rows] = chunk
+                    advance(len(chunk.rows))
             with part.open("r+b") as file:
                 os.fsync(file.fileno())
             status = part.stat()
             meta = {
-                "checksum": checksum,
-                "damaged": damaged,
+                "checksum": _checksum(part, decode.offset),
+                "damaged": {str(row): reason for rows in chunks for row, reason in finished[rows].damaged.items()},
                 "seen": [status.st_size, status.st_mtime_ns],
                 "source": description,
             }
-            part.replace(path)
             write_json(path.with_suffix(".json"), meta)
-    finally:
+            part.replace(path)
+            journal.remove()
+    except BrokenExecutor as error:
+        raise StoreError(
+            f"{path}: one of the processes that decode images was killed, most likely for lack of memory. The images "
+            f"decoded so far are kept: run the same command again to go on."
+        ) from error
+    except Exception:  # not when interrupted or killed: the next build goes on where this one stopped
         part.unlink(missing_ok=True)
+        journal.remove()
+        raise
     return meta
 
 
-_RunChunks = Callable[[Path, list[range], ReadImage], Iterable[tuple[range, dict[int, str]]]]
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[_RunChunks]:
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if count < _PARALLEL_FROM or processes == 1:
-        yield lambda part, chunks, read: ((chunk, _decode(part, chunk, read)) for chunk in chunks)
-        return
-    # spawn: forking a process in which torch has started threads can hang
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+def _whole_chunks(
+    part: Path, journal: BuildJournal, shape: tuple[int, ...], chunks: list[range]
+) -> Iterator[DecodedChunk]:
+    """Those of an earlier, killed build whose pixels still are what the journal says."""
+    finished = journal.finished(chunks)
     try:
-        yield lambda part, chunks, read: zip(
-            chunks, pool.map(_decode, *zip(*((part, chunk, read) for chunk in chunks), strict=True)), strict=True
-        )
-    finally:
-        pool.shutdown(cancel_futures=True)
+        kept = np.load(part, mmap_mode="r") if finished else None
+    except Exception:  # numpy's parser of a damaged header raises almost anything
+        return
+    if kept is None or kept.shape != shape or kept.dtype != np.uint8:
+        return
+    size = kept[0].nbytes
+    with part.open("rb") as file:
+        for chunk in finished:
+            file.seek(_offset(part) + chunk.rows.start * size)
+            if zlib.crc32(file.read(len(chunk.rows) * size)) == chunk.checksum:
+                yield chunk
 
 
-def _decode(part: Path, rows: range, read: ReadImage) -> dict[int, str]:
-    images = np.load(part, mmap_mode="r+")
-    damaged = {}
-    for row in rows:
-        try:
-            images[row] = read(row)
-        except DataError as error:
-            damaged[row] = str(error)
-    images.flush()
-    return damaged
+def _allocate(part: Path, shape: tuple[int, ...]) -> None:
+    np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+    with part.open("r+b") as file:
+        # the disk is found full here, before the first image, and not in the middle
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+
+
+def _processes(count: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if count >= _PARALLEL_FROM else 1
+
+
+def _offset(path: Path) -> int:
+    images = np.load(path, mmap_mode="r")
+    return int(images.offset)
 
 
 @contextmanager
@@ -166,8 +181,11 @@ def _progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.advance(task, done)
 
 
-def _checksum(images: NDArray[np.uint8]) -> int:
+def _checksum(path: Path, offset: int) -> int:
+    # read, not mapped: pages of a map count as memory of this process
     value = 0
-    for start in range(0, len(images), _CHUNK):
-        value = zlib.crc32(np.ascontiguousarray(images[start : start + _CHUNK]).data, value)
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(_BLOCK):
+            value = zlib.crc32(block, value)
     return value

@@ -88,3 +88,23 @@ def test_moving_a_batch_keeps_every_field() -> None:
 def test_parts_that_do_not_belong_together_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'five'"):
         replace(make(), **changes)
+
+
+def test_every_pixel_value_is_divided_exactly() -> None:
+    images = np.arange(256, dtype=np.uint8).repeat(3).reshape(64, 3, 2, 2)
+    pairs = make(
+        names=tuple(map(str, range(64))),
+        images=images,
+        texts=np.zeros((64, 2), np.uint8),
+        labels=np.zeros((64, 3), np.uint8),
+        captions=("",) * 64,
+    )
+    batch = pairs.batch(range(63, -1, -1))
+    expected = torch.tensor([value / 255 for value in images[::-1].flatten().tolist()], dtype=torch.float64).float()
+    assert torch.equal(batch.images.flatten(), expected)
+    assert batch.images.is_contiguous()
+
+
+def test_empty_batch() -> None:
+    batch = make().batch([])
+    assert [tuple(tensor.shape) for tensor in (batch.images, batch.texts)] == [(0, 3, 2, 2), (0, 2)]
