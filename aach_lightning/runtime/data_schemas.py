@@ -48,9 +48,46 @@ class ContainerConfig(DataConfig):
     on_damaged: OnDamaged = OnDamaged.error
 
 
+@dataclass
+class OriginalConfig(DataConfig):
+    """What the data sets have that are read as their makers distribute them."""
+
+    root: str = MISSING  # the folder in which the archives were unpacked
+    on_damaged: OnDamaged = OnDamaged.error
+
+
+@dataclass
+class MirFlickrConfig(OriginalConfig):
+    """data=mirflickr25k."""
+
+    _target_: str = "aach_lightning.data.original.mirflickr25k.mirflickr25k_pairs"
+    tag_images: int = MISSING  # a tag is kept if at least so many images have it
+
+
+@dataclass
+class NusWideConfig(OriginalConfig):
+    """data=nuswide_tc21, data=nuswide_tc10."""
+
+    _target_: str = "aach_lightning.data.original.nuswide.nuswide_pairs"
+    labels: int = MISSING  # the most frequent ones are kept
+
+
+@dataclass
+class CocoConfig(OriginalConfig):
+    """data=mscoco: captions as bags of words."""
+
+    _target_: str = "aach_lightning.data.original.mscoco.mscoco_pairs"
+    words: int = MISSING  # size of the vocabulary built from the captions
+    vocabulary: str | None = None  # or a file with one word a line
+    caption_seed: int = MISSING  # chooses one caption of each image
+
+
 DATA_SCHEMAS: dict[str, type[DataConfig]] = {
     "scenes_schema": ScenesConfig,
     "pairs_schema": FolderConfig,
     "container_schema": ContainerConfig,
+    "mirflickr25k_schema": MirFlickrConfig,
+    "nuswide_schema": NusWideConfig,
+    "mscoco_schema": CocoConfig,
 }
 """Name in the defaults lists of conf/data to schema."""

@@ -4,7 +4,15 @@ from math import inf
 from pathlib import Path
 
 from aach_lightning.runtime.choices import NormName
-from aach_lightning.runtime.data_schemas import FolderConfig, ScenesConfig
+from aach_lightning.runtime.data_schemas import (
+    CocoConfig,
+    ContainerConfig,
+    FolderConfig,
+    MirFlickrConfig,
+    NusWideConfig,
+    OriginalConfig,
+    ScenesConfig,
+)
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import (
     GapMiningConfig,
@@ -47,13 +55,28 @@ def validate(config: RunConfig) -> None:
         parts = config.split.query + config.split.train
         need(parts <= data.pairs, "data.pairs", data.pairs, f"must be at least split.query + split.train={parts}")
     if isinstance(data, FolderConfig):
-        positive(data__words=data.words)
         need(
             (Path(data.root) / "pairs.csv").is_file(),
             "data.root",
             data.root,
             "must be an existing folder with a pairs.csv (id,image,text,labels)",
         )
+    if isinstance(data, OriginalConfig):
+        need(Path(data.root).is_dir(), "data.root", data.root, "must be the folder in which the archives were unpacked")
+    if isinstance(data, ContainerConfig):
+        need(Path(data.path).exists(), "data.path", data.path, "must be an existing file, or a folder with the files")
+        need(
+            data.images is None or Path(data.images).is_dir(),
+            "data.images",
+            data.images,
+            "must be the existing folder of the images that the pack lists, or null",
+        )
+    if isinstance(data, MirFlickrConfig):
+        positive(data__tag_images=data.tag_images)
+    if isinstance(data, NusWideConfig):
+        need(1 <= data.labels <= 81, "data.labels", data.labels, "must lie in 1 to 81")
+    if isinstance(data, FolderConfig | ContainerConfig | CocoConfig):
+        positive(data__words=data.words)
         need(
             data.vocabulary is None or Path(data.vocabulary).is_file(),
             "data.vocabulary",

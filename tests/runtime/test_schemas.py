@@ -7,7 +7,14 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime.choices import LoggerName, Stage
-from aach_lightning.runtime.data_schemas import FolderConfig, ScenesConfig
+from aach_lightning.runtime.data_schemas import (
+    CocoConfig,
+    ContainerConfig,
+    FolderConfig,
+    MirFlickrConfig,
+    NusWideConfig,
+    ScenesConfig,
+)
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import (
@@ -35,6 +42,15 @@ GROUPS = {
     "logger": "logger",
 }
 OPTIONS = [(key, file.stem) for key, group in GROUPS.items() for file in sorted((CONF / group).glob("*.yaml"))]
+ROOTED = {
+    "pairs": FolderConfig,
+    "mirflickr25k": MirFlickrConfig,
+    "nuswide_tc21": NusWideConfig,
+    "nuswide_tc10": NusWideConfig,
+    "mscoco": CocoConfig,
+}
+"""Data sets in a folder data.root."""
+DATA = {"scenes": ScenesConfig, "container": ContainerConfig, **ROOTED}
 MINING = {"gap": GapMiningConfig, "rank": RankMiningConfig, "random": RandomMiningConfig}
 
 
@@ -57,14 +73,15 @@ def test_every_group_is_listed_here() -> None:
 
 @pytest.mark.parametrize(("key", "option"), OPTIONS)
 def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path) -> None:
-    root = [f"data.root={folder}"] if (key, option) == ("data", "pairs") else []
+    root = [f"data.root={folder}"] if key == "data" and option in ROOTED else []
+    root += [f"data.path={folder}"] if (key, option) == ("data", "container") else []
     own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":
         assert type(config.mining) is MINING[option]
     elif key == "data":
-        assert type(config.data) is {"scenes": ScenesConfig, "pairs": FolderConfig}[option]
+        assert type(config.data) is DATA[option]
     elif key == "logger":
         assert config.logger.name is LoggerName(option)
     elif "@" in key:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from aach_lightning.runtime.data_schemas import FolderConfig
+from aach_lightning.runtime.choices import NormName
+from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import (
@@ -194,6 +195,35 @@ def test_folder_of_pairs(config: RunConfig, tmp_path: Path) -> None:
     assert line.startswith(f"  - data.vocabulary={tmp_path / 'absent.txt'}: must be an existing text file")
     (line,) = mistakes(folder(words=0))
     assert line.startswith("  - data.words=0: must be greater than 0")
+
+
+def test_original_distributions(config: RunConfig, tmp_path: Path) -> None:
+    common = {"name": "x", "image_size": 32, "root": str(tmp_path)}
+    path = tmp_path / "absent"
+    coco = {"words": 10, "caption_seed": 0}
+    for right, wrong, said in (
+        (MirFlickrConfig(**common, tag_images=1), {"tag_images": 0}, "data.tag_images=0: must be greater than 0"),
+        (NusWideConfig(**common, labels=81), {"labels": 82}, "data.labels=82: must lie in 1 to 81"),
+        (NusWideConfig(**common, labels=1), {"labels": 0}, "data.labels=0: must lie in 1 to 81"),
+        (CocoConfig(**common, **coco), {"words": 0}, "data.words=0: must be greater than 0"),
+        (CocoConfig(**common, **coco), {"vocabulary": str(path)}, f"data.vocabulary={path}: must be an existing text"),
+        (CocoConfig(**common, **coco), {"root": str(path)}, f"data.root={path}: must be the folder in which"),
+    ):
+        config.data = right
+        assert mistakes(config) == []
+        for key, value in wrong.items():
+            setattr(config.data, key, value)
+        (line,) = mistakes(config)
+        assert line.startswith(f"  - {said}")
+
+
+def test_fractions_of_a_level_are_refused_where_rounding_would_break_them(config: RunConfig) -> None:
+    config.attack.epsilon = 4.5
+    (mistake,) = mistakes(config)
+    assert mistake.startswith("  - attack.epsilon=4.5")
+    assert "whole number" in mistake
+    config.attack.norm = NormName.l2
+    assert not mistakes(config)
 
 
 def test_several_mistakes_are_all_reported(config: RunConfig) -> None:

@@ -1,0 +1,1 @@
+"""The field's data sets, read from the folders in which their makers distribute them."""

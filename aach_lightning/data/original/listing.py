@@ -1,0 +1,89 @@
+"""From the lists of a distribution to Pairs: images decoded, damaged ones dealt with, everything hashed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aach_lightning.data.images import DECODER, decode_files
+from aach_lightning.data.original.counts import Count, log_counts
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import digest
+
+
+@dataclass(frozen=True)
+class Listing:
+    """N pairs whose images are still files.
+
+    Attributes:
+        names: N identifiers, equal wherever the distribution is unpacked.
+        files: N image files.
+        texts: uint8 in {0, 1}, N x D bags of words.
+        labels: uint8 in {0, 1}, N x C.
+        words: D names.
+        label_names: C names.
+        captions: N texts as a person wrote or tagged them.
+        counts: What was counted on the way, for the log.
+    """
+
+    names: Sequence[str]
+    files: Sequence[Path]
+    texts: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    words: tuple[str, ...]
+    label_names: tuple[str, ...]
+    captions: Sequence[str]
+    counts: Sequence[Count]
+
+
+def listed_pairs(
+    listing: Listing, *, name: str, root: str, image_size: int, on_damaged: Literal["error", "skip"], cache: str
+) -> Pairs:
+    """Decode the images of a listing and log its counts.
+
+    A file counts as unchanged while its size and time stamp are: hashing the bytes of 200,000 photos at every start
+    would take minutes.
+
+    Raises:
+        DataError: If no pair is listed, or an image is damaged and `on_damaged` is "error".
+    """
+    note = log_counts(name, listing.counts)
+    if not listing.files:
+        raise DataError(f"data.root={root}: no pair has both a text and a label. {note}")
+    stamps = [f"{pair} {_stamp(file)}" for pair, file in zip(listing.names, listing.files, strict=True)]
+    key = digest(DECODER.encode(), str(image_size).encode(), "\n".join(stamps).encode("utf-8", "surrogatepass"))
+    decoded = decode_files(
+        listing.files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache
+    )
+    rows = decoded.keep
+    names = tuple(listing.names[row] for row in rows)
+    texts, labels = (listing.texts[rows], listing.labels[rows]) if decoded.skipped else (listing.texts, listing.labels)
+    words = "\n".join((*names, *listing.words, *listing.label_names)).encode("utf-8", "surrogatepass")
+    return Pairs(
+        name=name,
+        names=names,
+        images=decoded.pixels,
+        texts=texts,
+        labels=labels,
+        label_names=listing.label_names,
+        words=listing.words,
+        text_low=0.0,
+        text_high=1.0,
+        fingerprint=digest(key.encode(), rows.tobytes(), words, texts.data, labels.data),
+        captions=tuple(listing.captions[row] for row in rows),
+        image_rows=decoded.image_rows,
+        note=note,
+        skipped=decoded.skipped,
+    )
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return "unreadable"
+    return f"{status.st_size} {status.st_mtime_ns}"

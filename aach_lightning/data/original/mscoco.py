@@ -1,0 +1,160 @@
+"""MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image as bag of words, 80 labels."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from aach_lightning.data.original.counts import Count
+from aach_lightning.data.original.files import find_part, read_content, relative_image
+from aach_lightning.data.original.listing import Listing, listed_pairs
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
+from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import digest
+
+_USED = {"images", "annotations", "categories", "id", "file_name", "image_id", "category_id", "name", "caption"}
+
+
+@dataclass
+class _Photo:
+    file: Path
+    labels: set[str] = field(default_factory=set)
+    captions: dict[int, str] = field(default_factory=dict)
+
+
+def mscoco_pairs(
+    *,
+    name: str,
+    root: str,
+    image_size: int,
+    words: int,
+    vocabulary: str | None,
+    caption_seed: int,
+    on_damaged: Literal["error", "skip"],
+    cache: str,
+) -> Pairs:
+    """Read `annotations/{instances,captions}_{train,val}2014.json`, `train2014/` and `val2014/`.
+
+    Args:
+        name: Name of the data set in results.
+        root: Folder in which the archives were unpacked.
+        image_size: Height and width of the decoded images in pixels.
+        words: Size of the vocabulary that is built from the chosen captions where none is given.
+        vocabulary: Text file with one word a line, or None.
+        caption_seed: Chooses the one caption of each image; that of one image does not depend on the others.
+        on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
+        cache: Folder for decoded images.
+
+    Returns:
+        The pairs with a label and a word of the vocabulary, train2014 before val2014, each by image number; texts are
+        bags of words in {0, 1}, labels in alphabetical order.
+
+    Raises:
+        ConfigError: If a part of the distribution is missing.
+        DataError: If a file is damaged.
+    """
+    photos: dict[int, _Photo] = {}
+    label_names: set[str] = set()
+    for part in ("train2014", "val2014"):
+        found, names = _read_part(root, part)
+        if shared := photos.keys() & found.keys():
+            raise DataError(f"data.root={root}: image {min(shared)} stands in train2014 and in val2014")
+        photos.update(sorted(found.items()))
+        label_names |= names
+    labelled = {number: photo for number, photo in photos.items() if photo.labels}
+    captioned = {number: photo for number, photo in labelled.items() if photo.captions}
+    captions = [choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()]
+    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(captions, words)
+    texts = bag_of_words(captions, known)
+    keep = np.flatnonzero(texts.any(1))
+    everything = list(captioned.values())
+    kept = [everything[row] for row in keep]
+    columns = tuple(sorted(label_names))
+    column_of = {label: column for column, label in enumerate(columns)}
+    labels = np.zeros((len(kept), len(columns)), dtype=np.uint8)
+    for row, photo in enumerate(kept):
+        labels[row, [column_of[label] for label in photo.labels]] = 1
+    listing = Listing(
+        names=[photo.file.stem for photo in kept],
+        files=[photo.file for photo in kept],
+        texts=texts[keep],
+        labels=labels,
+        words=known,
+        label_names=columns,
+        captions=[captions[row] for row in keep],
+        counts=[
+            Count("images of train2014 and val2014", len(photos), 123_287),
+            Count("labels", len(columns), 80),
+            Count("images with a label", len(labelled), 122_218),
+            Count("those without a caption", len(labelled) - len(captioned)),
+            Count("those whose caption has no word of the vocabulary", len(captioned) - len(keep)),
+            Count("pairs with a label and a text", len(keep), 122_218),
+        ],
+    )
+    return listed_pairs(listing, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+
+
+def choose_caption(captions: Mapping[int, str], image: int, seed: int) -> str:
+    """Choose one of the captions of an image: always the same one for the same seed.
+
+    Args:
+        captions: Caption number to caption, at least one.
+        image: Image number.
+        seed: The choice.
+
+    Example:
+        >>> choose_caption({7: "a dog"}, image=1, seed=0)
+        'a dog'
+    """
+    position = int(digest(f"{seed} {image}".encode()), 16) % len(captions)
+    return captions[sorted(captions)[position]]
+
+
+def _read_part(root: str, part: str) -> tuple[dict[int, _Photo], set[str]]:
+    instances = find_part(root, f"the labels of {part}", f"annotations/instances_{part}.json")
+    captions = find_part(root, f"the captions of {part}", f"annotations/captions_{part}.json")
+    folder = find_part(root, f"the folder of {part}", part, f"images/{part}")
+    photos: dict[int, _Photo] = {}
+    for entry in _entries(content := _read_json(instances), "images", {"id": int, "file_name": str}, instances):
+        photos[entry["id"]] = _Photo(folder / relative_image(entry["file_name"], str(instances)))
+    names = {
+        entry["id"]: entry["name"] for entry in _entries(content, "categories", {"id": int, "name": str}, instances)
+    }
+    for entry in _entries(content, "annotations", {"image_id": int, "category_id": int}, instances):
+        if entry["image_id"] not in photos or entry["category_id"] not in names:
+            raise DataError(f"{instances}: an annotation names an image or a category that is not listed: {entry}")
+        photos[entry["image_id"]].labels.add(names[entry["category_id"]])
+    described: dict[int, dict[int, str]] = defaultdict(dict)
+    required = {"id": int, "image_id": int, "caption": str}
+    for entry in _entries(_read_json(captions), "annotations", required, captions):
+        described[entry["image_id"]][entry["id"]] = " ".join(entry["caption"].split())
+    if foreign := described.keys() - photos.keys():
+        raise DataError(f"{captions}: image {min(foreign)} has a caption, but {instances} does not list it")
+    for number, found in described.items():
+        photos[number].captions = found
+    return photos, set(names.values())
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        # outlines are most of these files: dropping them while parsing keeps memory at about twice the file's size
+        return json.loads(read_content(path), object_hook=lambda value: {k: v for k, v in value.items() if k in _USED})
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot read it as JSON: {error}") from error
+
+
+def _entries(content: Any, key: str, required: Mapping[str, type], path: Path) -> Sequence[dict[str, Any]]:
+    """The list under `key`, each entry of which has the required values."""
+    entries = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: there is no list {key!r} in it")
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, dict) or any(type(entry.get(name)) is not kind for name, kind in required.items()):
+            needed = ", ".join(f"{name} ({kind.__name__})" for name, kind in required.items())
+            raise DataError(f"{path}: entry {position} of {key!r} is {str(entry)[:200]}; it needs {needed}")
+    return entries
