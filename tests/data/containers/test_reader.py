@@ -144,7 +144,7 @@ def test_lists_with_a_folder_of_jpegs(
 ) -> None:
     names = save_jpegs(tmp_path / "photos", square)
     sentences = [f"a über dog{number}" for number in range(COUNT)]
-    authors = [f"/home/author/data/{name}" for name in names]
+    authors = [f"/datasets/author/{name}" for name in names]
     folder = tmp_path / "pack"
     folder.mkdir()
     for file, key, values in (("index", "index", authors), ("caption", "caption", sentences), ("l", label_key, labels)):
