@@ -12,7 +12,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_images(
     encoder: Encoder, pairs: Pairs, indices: NDArray[np.int64], batch_size: int, description: str, device: torch.device
 ) -> Tensor:
@@ -35,4 +35,4 @@ def encode_images(
         cast(Tensor, backbone(pairs.batch(indices[start : start + batch_size]).images.to(device))).float().cpu()
         for start in track(starts, description, transient=True)
     ]
-    return torch.cat(parts).clone()
+    return torch.cat(parts)

@@ -132,14 +132,14 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _index(network: HashingNetwork, dataset: PairDataset) -> CodeIndex:
     parts = [
         network(batch.images, batch.texts)
         for start in range(0, len(dataset), _BATCH)
         if (batch := dataset.__getitems__(range(start, min(start + _BATCH, len(dataset)))))
     ]
-    images, texts = (binary_codes(torch.cat(part)).clone() for part in zip(*parts, strict=True))
+    images, texts = (binary_codes(torch.cat(part)) for part in zip(*parts, strict=True))
     return CodeIndex(images, texts)
 
 
