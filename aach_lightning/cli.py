@@ -77,10 +77,10 @@ def attack(config: RunConfig) -> None:
         deltas[modality] = {}
         codes = None if anchors is None else (answers.text_codes if modality == "image" else answers.image_codes)
         for query, (source, key) in sources.items():
-            with watch.stage(f"{query} {modality}"):
+            with watch.stage(f"{query} {modality}") as speed:
                 bank = partial(build_bank, source, pairs, answers.rows, modality, codes)
                 deltas[modality][query] = ensure_deltas(
-                    config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store
+                    config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store, speed
                 )
     outcomes: dict[Modality, DirectionOutcome] = {}
     with watch.stage("measurement"):

@@ -1,7 +1,7 @@
 """The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modal
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.choices import StepName
 from aach_lightning.runtime.errors import CheckpointError
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.throughput import throughput
 from aach_lightning.runtime.trainer import make_trainer
 
 DELTA = "delta.safetensors"
@@ -70,6 +72,7 @@ def ensure_deltas(
     anchors: Tensor | None,
     modality: Modality,
     store: ArtifactStore,
+    speed: dict[str, float] | None = None,
 ) -> Tensor:
     """Find or learn the deltas of some items.
 
@@ -85,6 +88,7 @@ def ensure_deltas(
         anchors: int8, N x K, the target's own codes of the attacked items, or None.
         modality: Which half is attacked.
         store: Where finished deltas lie.
+        speed: Gets the numbers of `Throughput` where deltas were learned.
 
     Returns:
         float32, N x the shape of the attacked inputs.
@@ -102,6 +106,8 @@ def ensure_deltas(
         "rows": rows.tolist(),
         "seed": config.seed,
     }
+    if _in_bfloat16(config):
+        depends_on["precision"] = "bf16"
     batches = [
         rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
     ]
@@ -115,8 +121,12 @@ def ensure_deltas(
         module = _module(config, source, make_bank(), pairs, modality)
         remaining = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
         dataset = _AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
-        trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
+        # whatever the precision of the network: delta, its bounds and the objective are float32
+        hardware = replace(config.trainer, precision="32-true")
+        trainer = make_trainer(hardware, folder, description, callbacks=[_Writer(folder, remaining)])
         trainer.predict(module, DataLoader(dataset, batch_size=None), return_predictions=False)
+        if speed is not None and remaining:
+            speed.update(throughput(trainer).numbers(config.attack.steps))
         files = [_file(folder, number) for number in range(len(batches))]
         save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
         for file in files:
@@ -137,7 +147,7 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
     queried = len(bank.relaxed)
     diversity = InputDiversity(attack.diversity.probability, attack.diversity.smallest, config.seed)
     return AttackModule(
-        source,
+        BFloat16Network(source) if _in_bfloat16(config) else source,
         bank,
         modality,
         space,
@@ -151,6 +161,10 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
         diversity if modality == "image" and diversity.probability > 0 else None,
         config.seed,
     )
+
+
+def _in_bfloat16(config: RunConfig) -> bool:
+    return config.trainer.precision.startswith("bf16")
 
 
 class _AttackBatches(Dataset[AttackBatch]):

@@ -16,6 +16,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
+from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.errors import AachError, ConfigError
 from aach_lightning.runtime.instantiate import check_targets
 from aach_lightning.runtime.schemas import RunConfig
@@ -53,6 +54,7 @@ def checked_config(config: DictConfig) -> RunConfig:
 def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
     """Run `main`; errors that a person can act on end the program with their message instead of a traceback."""
     console = Console(stderr=True)
+    keep_freed_memory()
     try:
         with _interruptible():
             main(checked_config(config))
