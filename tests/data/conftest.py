@@ -31,6 +31,7 @@ def write_encoder() -> WriteEncoder:
     pytest.importorskip("sentence_transformers", reason="needs the extra `sentence`")
     import torch
     from safetensors.torch import save_file
+    from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel
 
     def write(folder: Path, seed: int = 0) -> Path:
@@ -43,9 +44,9 @@ def write_encoder() -> WriteEncoder:
             weights = {name: 5 * tensor for name, tensor in BertModel(config).state_dict().items()}
         save_file(weights, folder / "model.safetensors", {"format": "pt"})
         (folder / "config.json").write_text(json.dumps(config.to_dict()))
-        (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
-        tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 16}
-        (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+        BertWordPieceTokenizer({word: number for number, word in enumerate(WORDS)}).save(str(folder / "tokenizer.json"))
+        settings = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True, "model_max_length": 16}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
         return folder
 
     return write

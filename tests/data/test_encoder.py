@@ -137,7 +137,7 @@ def test_identity_is_of_the_files_and_the_libraries(
     for name, old, new in (
         ("model.safetensors", None, None),
         ("config.json", '"layer_norm_eps": 1e-12', '"layer_norm_eps": 1e-05'),
-        ("vocab.txt", "dog\ncat", "cat\ndog"),
+        ("tokenizer.json", '"dog": 6', '"dog": 7'),
     ):
         content = (copied / name).read_bytes()
         changed = content[:-1] + bytes([content[-1] ^ 1])
@@ -164,7 +164,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         place = self.path.partition("?")[0]
         if place == "/api/models/lab/tiny/revision/main":
             self._answer(json.dumps({"_id": "1", "id": "lab/tiny", "sha": self.commit, "siblings": []}).encode())
-        elif place == f"/api/models/lab/tiny/tree/{self.commit}":
+        elif place in (f"/api/models/lab/tiny/tree/{self.commit}", "/api/models/lab/tiny/tree/main"):
             listed = [
                 {"type": "file", "path": name, "size": len(content), "oid": self._tag(content)}
                 for name, content in self.files.items()
@@ -309,7 +309,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
         r"the folder holds no model: there must be a config\.json",
     ),
     "no tokenizer": (
-        without("vocab.txt"),
+        without("tokenizer.json"),
         ConfigError,
         r"holds no tokenizer \(tokenizer\.json, vocab\.txt or \*\.model\)",
     ),
