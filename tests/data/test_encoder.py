@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import json
+import logging
 import os
 import shutil
 import socket
@@ -95,6 +96,15 @@ def test_half_precision_weights_are_computed_in_single_precision(tiny_encoder: P
     np.testing.assert_array_equal(found[0], found[1])
 
 
+class Said(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def test_no_network_and_no_words_of_the_libraries(
     tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,13 +121,18 @@ def test_no_network_and_no_words_of_the_libraries(
     checkpoint = shutil.copytree(tiny_encoder, tmp_path / "checkpoint")
     weights = load_file(checkpoint / "model.safetensors")
     save_file(weights | {"cls.bias": torch.zeros(3)}, checkpoint / "model.safetensors", {"format": "pt"})
+    said = Said()
+    logging.getLogger("transformers").addHandler(said)
     settings.set_verbosity_info()
     before = (settings.is_progress_bar_enabled(), settings.get_verbosity())
-    for encoder in (PACKAGED, str(tiny_encoder), str(checkpoint)):
-        load_encoder(find_model(encoder, tmp_path / "cache"))(["a dog"])
-    assert (settings.is_progress_bar_enabled(), settings.get_verbosity()) == before
-    settings.set_verbosity_warning()
-    assert tried == []
+    try:
+        for encoder in (PACKAGED, str(tiny_encoder), str(checkpoint)):
+            load_encoder(find_model(encoder, tmp_path / "cache"))(["a dog"])
+        assert (settings.is_progress_bar_enabled(), settings.get_verbosity()) == before
+    finally:
+        logging.getLogger("transformers").removeHandler(said)
+        settings.set_verbosity_warning()
+    assert (tried, said.lines) == ([], [])
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("", "")
 
