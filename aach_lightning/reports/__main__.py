@@ -86,12 +86,12 @@ def _explain(message: str, errors: Console) -> None:
 
 
 def _collect(folder: Path, to: Path, over_text: str, console: Console, errors: Console) -> int:
-    if to.exists() and not to.is_dir():
+    if to != folder and to.exists() and not to.is_dir():
         raise DataError(f"--to={to}: must be a folder, this is a file")
 
     def progress(files: Sequence[Path]) -> Iterator[Path]:
-        description, quiet = "reading results", len(files) < _MANY
-        yield from track(files, description, console=errors, transient=True, disable=quiet)
+        quiet = len(files) < _MANY or not errors.is_terminal
+        yield from track(files, "reading results", console=errors, transient=True, disable=quiet)
 
     found = collect(folder, progress)
     _show_gaps(found, errors)

@@ -56,7 +56,7 @@ def save_curves(summary: pd.DataFrame, title: str, paths: Sequence[Path]) -> Non
             of_direction = shown[shown["direction"] == direction]
             for axes, along in zip(grid[:, column], rows, strict=True):
                 if len(rows) > 1 and of_direction[along].nunique() == 1:
-                    axes.set_axis_off()  # every point of this panel is in the other one
+                    _say_constant(axes, along, of_direction[along].dropna().iloc[0], direction)
                     continue
                 _draw(axes, of_direction[of_direction["block"] == block], along, direction)
                 axes.set_ylim(*_limits(of_direction))
@@ -97,13 +97,23 @@ def _draw(axes: Axes, cells: pd.DataFrame, along: str, direction: str) -> None:
     doubling = len(values) > 1 and 0 < values[0] * _DOUBLING <= values[-1]
     ticks = _spread(values, doubling=doubling)
     set_ticks(axes, ticks, [f"{tick:,g}" for tick in ticks], doubling=doubling)
-    axes.legend(
-        title="ε" if by == "epsilon" else "M",
-        fontsize=8,
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        frameon=False,
-    )
+    if lines:
+        axes.legend(
+            title="ε" if by == "epsilon" else "M",
+            fontsize=8,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            frameon=False,
+        )
+
+
+def _say_constant(axes: Axes, along: str, value: float, direction: str) -> None:
+    """Every point of this panel is in the other one."""
+    axes.set_axis_off()
+    unit = "/255" if direction.startswith("I") else ""
+    text = f"ε = {value:g}{unit}" if along == "epsilon" else f"M = {value:,.0f}"
+    text = f"{DIRECTIONS.get(direction, direction)}: {text} throughout"
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=_GREY)
 
 
 def _draw_reference(axes: Axes, query: str, cells: pd.DataFrame, along: str, colour: str) -> None:
