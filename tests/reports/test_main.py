@@ -15,6 +15,18 @@ from aach_lightning.reports.frame import COLUMNS
 
 Make = Callable[..., Result]
 Write = Callable[..., None]
+WITHOUT_PYARROW = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "pyarrow":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())  # from the start, as where it is not installed
+from aach_lightning.reports.__main__ import main
+sys.exit(main(["collect", sys.argv[1]]))
+"""
 ROOT = Path(__file__).parents[2]
 FILES = {"results.csv", "results.parquet", "summary.csv", "curves.png", "curves.svg"}
 
@@ -164,11 +176,9 @@ def test_a_full_disk(
 
 def test_without_pyarrow(tmp_path: Path, run: Make) -> None:
     three_seeds(tmp_path, run)
-    program = (
-        "import sys\nsys.modules['pyarrow'] = None\n"  # from the start, as where it is not installed
-        "from aach_lightning.reports.__main__ import main\nsys.exit(main(['collect', sys.argv[1]]))"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYARROW, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path) == FILES - {"results.parquet"}
     assert "pip install 'aach-lightning[parquet]'" in done.stdout
