@@ -14,10 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from aach_lightning.runtime.files import digest_json
+from aach_lightning.runtime.run import ERROR
 
-JOB, ERROR, SWEEP = ".hydra", "error.txt", "multirun.yaml"
+JOB, SWEEP = ".hydra", "multirun.yaml"
 NEVER_STARTED = "never started"
 _WITHOUT_RESULT = "train"  # configuration of train.py
+_IDLE = ("paths", "logger", "trainer", "stage")  # two jobs that differ only in these have one result
 _TAIL = 4096  # bytes
 
 
@@ -46,7 +48,7 @@ def missing_jobs(
         sweeps: Folders with a file `SWEEP`.
         results: File and configuration of each run that was found.
     """
-    done = {digest_json(config) for _, config in results}
+    done = {_lasting(config) for _, config in results}
     plans = {sweep.resolve(): _planned(sweep) for sweep in sweeps}
     shared = {sweep: _shared(planned) for sweep, planned in plans.items()}
     started: dict[Path, list[Path]] = {sweep: [] for sweep in plans}
@@ -79,13 +81,17 @@ def _gives_results(folder: Path) -> bool:
 
 
 def _configured(folder: Path) -> str | None:
-    """Hash of the configuration of a job, as its result would have it."""
+    """Hash of the configuration of a job, equal to that of its result; None where it cannot be told."""
     config = _mapping(folder / JOB / "config.yaml")
-    config.pop("paths", None)
+    config.pop("paths", None)  # known to Hydra alone
     try:
-        return digest_json(OmegaConf.to_container(config, resolve=True))
+        return _lasting(OmegaConf.to_container(config, resolve=True))
     except (OmegaConfBaseException, TypeError, ValueError):
         return None
+
+
+def _lasting(config: Any) -> str:
+    return digest_json({key: value for key, value in config.items() if key not in _IDLE})
 
 
 def _overrides(folder: Path) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ def test_a_run_and_what_hydra_leaves_of_one_that_failed(first: Any, launcher: An
     content = first.result
     assert found.frame["map"].tolist() == [row["map"] for row in content["rows"]]
     assert found.frame["seconds.target"].unique().tolist() == [content["stages"]["target"]["seconds"]]
-    present = found.frame[found.frame["direction"] == "I2T"].drop(columns=["share_of_white_box", "psnr", "ssim"])
+    only_of_some = ["share_of_white_box", "psnr", "ssim", "protocol"]
+    present = found.frame[found.frame["direction"] == "I2T"].drop(columns=only_of_some)
     assert present.notna().all(axis=None)
     other = next(tmp_path.glob("failed/.hydra/config.yaml"))
     other.write_text(other.read_text().replace("epsilon: 8.0", "epsilon: 9.0"))
@@ -38,11 +39,23 @@ def test_a_trained_target_is_no_missing_result(launcher: Any, first: Any, scenes
 
 def test_a_sweep(launcher: Any, first: Any, scenes: tuple[str, ...], tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
-    ended = launcher.run("attack.py", ("-m", *scenes, "attack.epsilon=4,8", f"hydra.sweep.dir={folder}"), "first")
-    assert ended.status == 0, ended.errors
+    ended = launcher.run("attack.py", ("-m", *scenes, "attack.epsilon=4,-1,8", f"hydra.sweep.dir={folder}"), "first")
+    assert ended.status != 0
     found = collect(folder)
-    assert (len(found.configs), found.missing, found.skipped) == (2, (), ())
+    assert (len(found.configs), found.skipped) == (2, ())
     assert found.frame["config.attack.epsilon"].unique().tolist() == [4.0, 8.0]
-    shutil.rmtree(folder / "1")
-    (job,) = collect(folder).missing
-    assert (job.overrides, job.reason) == (("attack.epsilon=8",), "never started")
+    (job,) = found.missing
+    assert (job.folder, job.overrides) == (folder / "1", ("attack.epsilon=-1",))
+    assert "attack.epsilon" in job.reason
+    shutil.rmtree(folder / "2")
+    reasons = {job.overrides: job.reason for job in collect(folder).missing}
+    assert reasons == {("attack.epsilon=-1",): job.reason, ("attack.epsilon=8",): "never started"}
+
+
+def test_the_store_and_the_run_hold_the_same_result(launcher: Any, first: Any, tmp_path: Path) -> None:
+    shutil.copytree(first.folder, tmp_path / "run")
+    shutil.copytree(launcher.store("first") / "result", tmp_path / "store" / "result")
+    stored = list((tmp_path / "store" / "result").glob("*/result.json"))
+    found = collect(tmp_path)
+    assert len(found.configs) == len(stored) >= 1
+    assert (len(found.repeated), found.contradictions, found.skipped) == (1, (), ())

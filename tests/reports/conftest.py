@@ -13,7 +13,7 @@ from aach_lightning.evaluation.result import Result, Row
 CONFIG: dict[str, Any] = {
     "seed": 0,
     "data": {"_target_": "aach_lightning.data.procedural.procedural_pairs", "name": "scenes", "seed": 0},
-    "split": {"query": 30, "train": 80, "seed": 0},
+    "split": {"name": "random", "query": 30, "train": 80, "seed": 0},
     "target": {
         "name": "dcmh",
         "code_length": 16,

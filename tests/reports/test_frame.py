@@ -41,6 +41,7 @@ def test_the_fixed_columns_of_a_row(run: Make) -> None:
         "surrogate_image_net": "SmallCNN",
         "surrogate_text_net": "TextMLP(width=1024)",
         "attack": "aach",
+        "protocol": "random",
         "data_pairs": 160,
         "query_pairs": 30,
         "train_pairs": 80,
@@ -83,6 +84,10 @@ def test_what_a_result_does_not_say_is_missing(run: Make) -> None:
     absent = ("target", "code_length", "target_image_net", "surrogate_text_net", "query_pairs", "data_pairs", "chance")
     assert frame[list(absent)].isna().all(axis=None)
     assert frame["seconds"].tolist() == [0.0, 0.0]
+
+
+def test_sizes_that_the_run_found_count_before_those_that_were_asked_for(run: Make) -> None:
+    assert frame_of(run(split__query=None, data={"query": 2000}))["query_pairs"].tolist() == [2000, 2000]
 
 
 def test_keys_that_vary_become_columns(run: Make) -> None:

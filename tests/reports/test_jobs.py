@@ -54,6 +54,8 @@ def test_a_job_that_succeeded_elsewhere_is_not_missing(tmp_path: Path, run: Make
     done.save(tmp_path / "second" / "0" / "result.json")
     job(tmp_path / "first" / "0", ["seed=4"], config=done.config, error=TRACE)
     assert missing(tmp_path) == []
+    job(tmp_path / "first" / "2", ["seed=4"], config={**done.config, "logger": {"name": "csv"}, "trainer": {}})
+    assert missing(tmp_path) == []
     other = copy.deepcopy(done.config)
     other["attack"]["epsilon"] = 9.0
     job(tmp_path / "first" / "1", ["seed=4"], config=other, error=TRACE)
