@@ -81,7 +81,7 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
         first = found[key]
         if (first[1].rows, first[1].chance) != (result.rows, result.chance):
             contradictions.append((first[0], file))
-    found = dict(sorted(found.items(), key=lambda item: item[1][0]))
+    found = dict(sorted(found.items(), key=lambda item: [(len(part), part) for part in item[1][0].parts]))
     configs = {key: flatten(result.config) for key, (_, result, _) in found.items()}
     return Collection(
         frame=to_frame([row for _, _, rows in found.values() for row in rows], configs),
@@ -107,7 +107,7 @@ def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, l
             folders.clear()
             continue
         seen.add(own)
-        folders.sort()
+        folders.sort(key=lambda folder: (len(folder), folder))  # job 2 before job 10
         yield Path(name), list(folders), files
 
 

@@ -30,6 +30,16 @@ def test_failed_unfinished_and_finished_jobs(tmp_path: Path, run: Make, job: Wri
     ]
 
 
+def test_jobs_stand_in_the_order_of_their_numbers(tmp_path: Path, run: Make, job: Write) -> None:
+    for number in range(12):
+        job(tmp_path / str(number), [f"seed={number}"], config={"seed": number})
+        if number % 2:
+            run(seed=number).save(tmp_path / str(number) / "result.json")
+    found = collect(tmp_path)
+    assert [job.folder.name for job in found.missing] == ["0", "2", "4", "6", "8", "10"]
+    assert found.frame["seed"].tolist() == [1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11]
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -109,12 +119,12 @@ def test_jobs_that_a_second_sweep_started(tmp_path: Path, run: Make, job: Write,
 
 
 def test_jobs_in_deeper_folders_and_behind_links(tmp_path: Path, run: Make, job: Write, sweep: Write) -> None:
-    sweep(tmp_path / "z", ["seed=0,1"])
-    job(tmp_path / "z" / "scenes" / "seed=0", ["seed=0"], config={"seed": 0})
-    job(tmp_path / "z" / "scenes" / "seed=1", ["seed=1"], config={"seed": 1})
-    (tmp_path / "latest").symlink_to(tmp_path / "z" / "scenes" / "seed=1")
-    run().save(tmp_path / "z" / "scenes" / "seed=0" / "result.json")
-    assert [(job.folder.name, job.reason) for job in missing(tmp_path)] == [("latest", "unfinished")]
+    sweep(tmp_path / "long name", ["seed=0,1"])
+    job(tmp_path / "long name" / "scenes" / "seed=0", ["seed=0"], config={"seed": 0})
+    job(tmp_path / "long name" / "scenes" / "seed=1", ["seed=1"], config={"seed": 1})
+    (tmp_path / "link").symlink_to(tmp_path / "long name" / "scenes" / "seed=1")
+    run().save(tmp_path / "long name" / "scenes" / "seed=0" / "result.json")
+    assert [(job.folder.name, job.reason) for job in missing(tmp_path)] == [("link", "unfinished")]
 
 
 @pytest.mark.parametrize(
