@@ -31,6 +31,7 @@ _NOT_OUR_CASE = (
     "exists and is not empty",
     "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
     "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
 )
 
