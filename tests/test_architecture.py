@@ -30,7 +30,7 @@ ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
     "wandb": f"{PACKAGE}.runtime.loggers",
-    "matplotlib": f"{PACKAGE}.reports.picture",
+    "matplotlib": f"{PACKAGE}.reports.figure",
     "sentence_transformers": f"{PACKAGE}.data.encoder",
     "transformers": f"{PACKAGE}.data.encoder",
     "huggingface_hub": f"{PACKAGE}.data.encoder",

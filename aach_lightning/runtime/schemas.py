@@ -170,8 +170,8 @@ class TrainerConfig:
     """Hardware."""
 
     accelerator: str = MISSING
-    devices: int = MISSING
-    strategy: str = MISSING
+    devices: int = MISSING  # of each machine, one process a device
+    num_nodes: int = MISSING  # machines
     precision: str = MISSING
     deterministic: bool = MISSING
 

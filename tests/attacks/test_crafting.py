@@ -20,6 +20,7 @@ from aach_lightning.runtime.store import ArtifactStore
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)
 RESTLESS = ("attack.random_start=true", "attack.diversity.probability=0.7")
+CPU = torch.device("cpu")
 
 
 class Desk:
@@ -35,7 +36,7 @@ class Desk:
     def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
         def bank() -> Any:
             self.banks += 1
-            return build_bank(self.source, self.pairs, QUERIED, modality, None)
+            return build_bank(self.source, self.pairs, QUERIED, modality, None, CPU)
 
         arguments: dict[str, Any] = {
             "config": self.config,
@@ -202,12 +203,12 @@ def test_a_bank_holds_the_other_modality(desk: Callable[..., Desk]) -> None:
     with torch.no_grad():
         images, texts = here.source(batch.images, batch.texts)
     for modality, expected in (("image", texts), ("text", images)):
-        bank = build_bank(here.source, here.pairs, QUERIED, modality, None)  # type: ignore[arg-type]
+        bank = build_bank(here.source, here.pairs, QUERIED, modality, None, CPU)  # type: ignore[arg-type]
         torch.testing.assert_close(bank.relaxed, expected)
         assert torch.equal(bank.ranking, binary_codes(bank.relaxed))
         assert not bank.relaxed.is_inference()
     answers = -binary_codes(texts)
-    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers).ranking, answers)
+    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers, CPU).ranking, answers)
 
 
 def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
