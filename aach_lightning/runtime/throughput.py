@@ -14,9 +14,10 @@ from aach_lightning.runtime.stopwatch import peak_memory_mib
 class Throughput(Callback):
     """Counts the items of batches, by `len(batch)`, and the time from the start of an epoch to its last batch.
 
-    Each epoch of training logs `images_per_second` (of all processes together) and `peak_memory_mib` (the largest of
-    any process) under the prefix that the module gives its own numbers, as in "target/loss". Validation is not in that
-    time. Memory is that of the GPU since the stage began; on a CPU that of the process since it was started.
+    Each epoch of training logs `images_per_second` (of all processes together: every one is given the global batch) and
+    `peak_memory_mib` (the largest of any process), under the prefix that the module gives its own numbers, as in
+    "target/loss". Validation is not in that time. Memory is that of the GPU since the stage began; on a CPU that of the
+    process since it was started.
 
     Attributes:
         items_per_second: Of this process, in the last epoch or prediction; 0.0 before.
@@ -46,8 +47,8 @@ class Throughput(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log both numbers."""
         stage = next((name.split("/")[0] for name in trainer.callback_metrics if "/" in name), "train")
-        pl_module.log(f"{stage}/images_per_second", self.items_per_second, sync_dist=True, reduce_fx="sum")
-        pl_module.log(f"{stage}/peak_memory_mib", self.peak_memory_mib, sync_dist=True, reduce_fx="max")
+        pl_module.log(f"{stage}/images_per_second", self.items_per_second, sync_dist=True, batch_size=1)
+        pl_module.log(f"{stage}/peak_memory_mib", self.peak_memory_mib, sync_dist=True, reduce_fx="max", batch_size=1)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
