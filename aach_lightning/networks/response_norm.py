@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_PART = 2**19  # values: on a CPU the handful of passes over so many stay near the cores
+_PART = 2**20  # values: on a CPU the handful of passes over so many stay near the cores
 
 
 class CrossChannelNorm(nn.Module):

@@ -17,6 +17,17 @@ def test_stages_in_order_of_use_and_names_used_twice_add_up() -> None:
     assert 0.03 <= watch.stages["attack"]["seconds"] < watch.stages["train"]["seconds"] + 5
 
 
+def test_further_numbers_of_a_stage_are_kept_with_it() -> None:
+    watch = Stopwatch()
+    with watch.stage("attack") as numbers:
+        numbers["item_steps_per_second"] = 12.5
+    with watch.stage("report"):
+        pass
+    assert watch.stages["attack"]["item_steps_per_second"] == 12.5
+    assert set(watch.stages["attack"]) == {"seconds", "peak_memory_mib", "item_steps_per_second"}
+    assert set(watch.stages["report"]) == {"seconds", "peak_memory_mib"}
+
+
 def test_failing_stage_is_timed_too() -> None:
     watch = Stopwatch()
     with pytest.raises(RuntimeError), watch.stage("broken"):
