@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from aach_lightning.data.containers.sparse import dense
 from aach_lightning.data.containers.variable import LoadedVariable, Numbers, Variable, first_strings
 from aach_lightning.runtime.errors import ConfigError, DataError
 
@@ -87,9 +88,9 @@ def _dense(group: Any, shape: tuple[int, int], path: Path, key: str) -> NDArray[
         starts = group["jc"][()].astype(np.int64)
         stored = {name: group[name][()] if name in group else np.zeros(0) for name in ("data", "ir")}
         matrix = csc_array((stored["data"].astype(np.float64), stored["ir"].astype(np.int64), starts), shape=shape)
-        return matrix.toarray()
     except Exception as error:  # see Hdf5Variable.rows; scipy raises ValueError for indices outside
         raise DataError(f"{path}: {key}: cannot read it: {error}") from error
+    return dense(matrix, f"{path}: {key}")
 
 
 def open_hdf5(path: Path) -> dict[str, Variable]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from aach_lightning.data.containers.matlab_walk import MATRIX, DamagedError, Header, Walk
+from aach_lightning.data.containers.sparse import dense
 from aach_lightning.data.containers.variable import LoadedVariable, Variable
 from aach_lightning.runtime.errors import DataError
 
@@ -172,5 +173,4 @@ def load_matlab5(path: Path, variable: StoredVariable, struct_as_record: bool = 
 
 def _array(path: Path, variable: StoredVariable) -> NDArray[Any]:
     value = load_matlab5(path, variable)
-    to_array = getattr(value, "toarray", None)  # of a sparse matrix
-    return np.asarray(value if to_array is None else to_array())
+    return dense(value, f"{path}: {variable.header.name}") if variable.header.kind == "sparse" else np.asarray(value)

@@ -1,18 +1,13 @@
 """A strict walk through the elements of a MATLAB 5 variable, before scipy reads it.
 
-scipy's parser believes type codes, lengths, dimensions, nesting and the indices of sparse matrices. Wrong ones end the
-process, write outside of arrays, or fill the memory. What this walk lets through is sound in all of these.
+scipy's parser believes type codes, lengths, dimensions and nesting. Wrong ones end the process or fill the memory. What
+this walk lets through is sound in all of these.
 """
 
 from dataclasses import dataclass
 from math import prod
 from struct import Struct, unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
-MAX_DENSE = 2**29
-"""Entries of a sparse matrix that is to be made dense: 4 GiB of doubles."""
 MAX_DEPTH, MAX_CELLS, MAX_FIELDS = 16, 2**22, 4096
 """Cells and structs inside one another, matrices in one variable, and fields of one struct."""
 _BLANKS = 512
@@ -49,14 +44,12 @@ class Header:
         kind: A value of KINDS, or "other".
         shape: Dimensions.
         name: Empty inside cells and structs.
-        is_logical: Whether numbers are truth values.
         is_complex: Whether an imaginary part follows the real one.
     """
 
     kind: str
     shape: tuple[int, ...]
     name: str
-    is_logical: bool
     is_complex: bool
 
 
@@ -121,14 +114,14 @@ class Walk:
         flags, _ = self.tag()
         kind = KINDS.get(flags & 0xFF, "other")
         if kind == "other":  # what follows differs from class to class
-            return Header(kind, (), "", False, False)
+            return Header(kind, (), "", False)
         shape = self.few("dimensions")
         if not 2 <= len(shape) <= 32 or min(shape) < 0:
             raise DamagedError(f"dimensions {shape}")
         name = self.element((_INT8, _UTF8), "a name")
         if self.kind == _UTF8 and not bytes(name).isascii():
             raise DamagedError("a name that is not ASCII")
-        return Header(kind, shape, bytes(name).decode("latin1"), bool(flags >> 9 & 1), bool(flags >> 11 & 1))
+        return Header(kind, shape, bytes(name).decode("latin1"), bool(flags >> 11 & 1))
 
     def content(self, header: Header, depth: int) -> None:
         """What follows a header."""
@@ -143,7 +136,11 @@ class Walk:
             if count > max(size, _BLANKS):  # scipy fills up with blanks what a string of no bytes claims to have
                 raise DamagedError(f"{size} bytes for {count:,} characters")
         elif header.kind == "sparse":
-            self.sparse(header)
+            # the indices are looked at where the matrix is made dense
+            for what in ("rows of a sparse matrix", "columns of a sparse matrix"):
+                self.element((_INT32, _UINT32), what)
+            for _ in range(1 + header.is_complex):
+                self.element(tuple(_WIDTH), "values of a sparse matrix")
         elif header.kind != "other":
             for _ in range(1 + header.is_complex):
                 size = len(self.element(tuple(_WIDTH), "numbers"))
@@ -183,36 +180,9 @@ class Walk:
             raise DamagedError(f"{len(names):,} bytes of field names, {length} each")
         return count
 
-    def integers(self, what: str) -> memoryview:
-        """Whole numbers of 4 bytes."""
+    def few(self, what: str) -> tuple[int, ...]:
+        """Some whole numbers of 4 bytes."""
         content = self.element((_INT32, _UINT32), what)
         if len(content) % 4:
             raise DamagedError(f"{what} of {len(content)} bytes")
-        return content
-
-    def few(self, what: str) -> tuple[int, ...]:
-        """Some whole numbers; every cell of a large array has them, and this is faster than numpy."""
-        content = self.integers(what)
         return unpack(f"{self.order}{len(content) // 4}i", content)
-
-    def many(self, what: str) -> NDArray[np.int64]:
-        """Indices of a sparse matrix."""
-        return np.frombuffer(self.integers(what), f"{self.order}i4").astype(np.int64)
-
-    def sparse(self, header: Header) -> None:
-        """Row of each value, where each column starts, and the values."""
-        rows, starts = self.many("rows of a sparse matrix"), self.many("columns of a sparse matrix")
-        if len(header.shape) != 2 or prod(header.shape) > MAX_DENSE:
-            raise DamagedError(f"a sparse matrix of shape {header.shape}, at most {MAX_DENSE:,} entries are allowed")
-        height, width = header.shape
-        starts = starts[: width + 1]
-        if len(starts) != width + 1 or starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > len(rows):
-            raise DamagedError("columns of a sparse matrix that do not follow one another")
-        used = rows[: starts[-1]]
-        if len(used) and not (used.min() >= 0 and used.max() < height):
-            raise DamagedError(f"rows {used.min()} to {used.max()} of a sparse matrix with {height}")
-        for _ in range(1 + header.is_complex):
-            size = len(self.element(tuple(_WIDTH), "values"))
-            each = 1 if header.is_logical and size == len(used) else _WIDTH[self.kind]  # MATLAB's own way of saving
-            if size % each or size // each < len(used):
-                raise DamagedError(f"{size:,} bytes for {len(used):,} values")

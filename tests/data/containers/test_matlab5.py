@@ -16,6 +16,7 @@ from scipy.sparse import csc_array
 
 from aach_lightning.data.containers import matlab5, matlab_walk
 from aach_lightning.data.containers.matlab5 import check_matlab5, is_matlab5, list_matlab5, load_matlab5, open_matlab5
+from aach_lightning.data.containers.source import open_variables
 from aach_lightning.runtime.errors import DataError
 
 CELL, STRUCT, CHAR, SPARSE, DOUBLE, FUNCTION = 1, 2, 4, 5, 6, 16
@@ -125,14 +126,6 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: matrix(STRUCT, (0, 0), integers(8), element(INT8, b"a" * 8)),
         "8 bytes of field names, 8 each",
     ),
-    "sparse rows outside": (lambda: sparse((3, 2), [0, 3, 1], [0, 2, 3]), "rows 0 to 3 of a sparse matrix with 3"),
-    "sparse rows negative": (lambda: sparse((3, 2), [0, -1, 1], [0, 2, 3]), "rows -1 to 1"),
-    "sparse columns fall": (lambda: sparse((3, 2), [0, 2, 1], [0, 3, 2]), "do not follow"),
-    "sparse columns missing": (lambda: sparse((3, 4), [0, 2, 1], [0, 2, 3]), "do not follow"),
-    "sparse columns too far": (lambda: sparse((3, 2), [0, 2, 1], [0, 2, 9]), "do not follow"),
-    "sparse columns start late": (lambda: sparse((3, 2), [0, 2, 1], [1, 2, 3]), "do not follow"),
-    "sparse values missing": (lambda: sparse((3, 2), [0, 2, 1], [0, 2, 3], values=2), "16 bytes for 3 values"),
-    "sparse too large": (lambda: sparse((2**30, 1), [0], [0, 1]), "at most 536,870,912 entries"),
     "function inside": (
         lambda: matrix(CELL, (1, 1), matrix(FUNCTION, (1, 1), name="")),
         "an object, function or handle",
@@ -156,6 +149,46 @@ def test_what_could_end_the_process_is_refused(tmp_path: Path, case: str, compre
     with pytest.raises(DataError, match=said) as caught:
         check(save(tmp_path / "wrong.mat", variable))
     assert str(tmp_path / "wrong.mat") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "starts", "values"),
+    [
+        ([0, 3, 1], [0, 2, 3], 3),
+        ([0, -1, 1], [0, 2, 3], 3),
+        ([0, 2, 1], [0, 3, 2], 3),
+        ([0, 2, 1], [0, 3, 0], 3),
+        ([0, 2, 1], [0, 9, 0], 3),
+        ([0, 2, 1], [0, 2, 9], 3),
+        ([0, 2, 1], [0, -2, 3], 3),
+        ([0, 2, 1], [0, 2, -3], 3),
+        ([0, 2, 1], [1, 2, 3], 3),
+        ([0, 2, 1], [], 3),
+        ([0, 2, 1], [0, 2, 3], 2),
+    ],
+)
+def test_wrong_indices_of_sparse_matrices(
+    tmp_path: Path, rows: list[int], starts: list[int], values: int, write_v73: Any
+) -> None:
+    """3 x 2 with values in rows 0, 2 and 1, the first two of them in column 0."""
+    path = save(tmp_path / "5.mat", sparse((3, 2), rows, starts, values))
+    with pytest.raises(DataError, match=r"5\.mat: x: .*damaged"):
+        open_matlab5(path)["x"].rows(0, 0, 3)
+    right = csc_array((np.ones(3), np.array([0, 2, 1]), np.array([0, 2, 3])), shape=(3, 2))
+    write_v73(tmp_path / "7.mat", {"x": right})
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "7.mat", "r+") as file:
+        for key, content in (("ir", rows), ("jc", starts), ("data", [1.0] * values)):
+            del file["x"][key]
+            file["x"][key] = np.array(content, float if key == "data" else np.int64)
+    with pytest.raises(DataError, match=r"7\.mat: x: (a damaged|cannot read it)|7\.mat: damaged"):
+        open_variables(tmp_path / "7.mat")["x"].rows(0, 0, 3)
+
+
+def test_sparse_matrix_that_would_fill_the_memory(tmp_path: Path) -> None:
+    path = save(tmp_path / "5.mat", sparse((2**30, 1), [0], [0, 1]))
+    with pytest.raises(DataError, match="more than 536,870,912 entries"):
+        open_matlab5(path)["x"].rows(0, 0, 3)
 
 
 @pytest.mark.parametrize("depth", [matlab_walk.MAX_DEPTH, matlab_walk.MAX_DEPTH + 1, 5000])
