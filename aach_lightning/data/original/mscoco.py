@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -71,18 +71,15 @@ def mscoco_pairs(
     """
     parts = [_find_part(root, part) for part in ("train2014", "val2014")]
     lists = [path for part in parts for path in (part.instances, part.captions)]
-    options = [PARSER, [str(part.folder) for part in parts], words, vocabulary, caption_seed]
-    listing = remembered(
-        Path(cache),
-        [*lists, Path(vocabulary)] if vocabulary else lists,
-        options,
-        partial(_parse, root, parts, words, vocabulary, caption_seed),
-    )
+    options = [PARSER, [str(part.folder) for part in parts], caption_seed]
+    read = remembered(Path(cache), lists, options, partial(_parse, root, parts, caption_seed))
+    listing = _with_texts(read, words, vocabulary)
     files = [Path(root, file) for file in listing.files]
     return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 
 
-def _parse(root: str, parts: Sequence[_Part], words: int, vocabulary: str | None, caption_seed: int) -> Listing:
+def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
+    """All images with a label and a caption, without text vectors."""
     photos: dict[int, _Photo] = {}
     label_names: set[str] = set()
     for part in parts:
@@ -93,31 +90,45 @@ def _parse(root: str, parts: Sequence[_Part], words: int, vocabulary: str | None
         label_names |= names
     labelled = {number: photo for number, photo in photos.items() if photo.labels}
     captioned = {number: photo for number, photo in labelled.items() if photo.captions}
-    captions = [choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()]
-    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(captions, words)
-    texts = bag_of_words(captions, known)
-    keep = np.flatnonzero(texts.any(1))
-    everything = list(captioned.values())
-    kept = [everything[row] for row in keep]
     columns = tuple(sorted(label_names))
     column_of = {label: column for column, label in enumerate(columns)}
-    labels = np.zeros((len(kept), len(columns)), dtype=np.uint8)
-    for row, photo in enumerate(kept):
+    labels = np.zeros((len(captioned), len(columns)), dtype=np.uint8)
+    for row, photo in enumerate(captioned.values()):
         labels[row, [column_of[label] for label in photo.labels]] = 1
     return Listing(
-        names=[PurePosixPath(photo.file).stem for photo in kept],
-        files=[photo.file for photo in kept],
-        texts=texts[keep],
+        names=[PurePosixPath(photo.file).stem for photo in captioned.values()],
+        files=[photo.file for photo in captioned.values()],
+        texts=np.zeros((len(captioned), 0), np.uint8),
         labels=labels,
-        words=known,
+        words=(),
         label_names=columns,
-        captions=[captions[row] for row in keep],
+        captions=[choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()],
         counts=[
             Count("images of train2014 and val2014", len(photos), 123_287),
             Count("labels", len(columns), 80),
             Count("images with a label", len(labelled), 122_218),
             Count("those without a caption", len(labelled) - len(captioned)),
-            Count("those whose caption has no word of the vocabulary", len(captioned) - len(keep)),
+        ],
+    )
+
+
+def _with_texts(read: Listing, words: int, vocabulary: str | None) -> Listing:
+    """The pairs whose caption has a word of the vocabulary, with its bag of words."""
+    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(read.captions, words)
+    texts = bag_of_words(read.captions, known)
+    keep = np.flatnonzero(texts.any(1))
+    kept = keep.tolist()
+    return replace(
+        read,
+        names=[read.names[row] for row in kept],
+        files=[read.files[row] for row in kept],
+        texts=texts[keep],
+        labels=read.labels[keep],
+        words=known,
+        captions=[read.captions[row] for row in kept],
+        counts=[
+            *read.counts,
+            Count("those whose caption has no word of the vocabulary", len(texts) - len(keep)),
             Count("pairs with a label and a text", len(keep), 122_218),
         ],
     )

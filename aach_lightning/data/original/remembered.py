@@ -90,7 +90,7 @@ def _load(path: Path, stamps: list[list[int]]) -> Listing | None:
 
 
 def _hash(arrays: Iterable[NDArray[np.uint8]]) -> str:
-    return digest(*(np.ascontiguousarray(array).data.cast("B") for array in arrays))
+    return digest(*(array.tobytes() for array in arrays))
 
 
 def _packed(marks: NDArray[np.uint8]) -> NDArray[np.uint8]:

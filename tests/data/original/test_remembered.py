@@ -232,5 +232,5 @@ def test_mscoco_from_memory(tmp_path: Path, write_photo: Write, monkeypatch: pyt
         patch.setattr(mscoco, "_parse", no_parsing)
         for first, again in ((plain, read()), (known, read(str(words))), (other, read(seed=1))):
             assert_same(again, first)
-    words.write_text("dog\ncat\n")
-    assert read(str(words)).words == ("dog", "cat")
+        words.write_text("dog\ncat\n")  # text vectors are made anew at every start
+        assert read(str(words)).words == ("dog", "cat")
