@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from aach_lightning.data.containers.sparse import dense
+from aach_lightning.data.containers.sparse import MAX_ENTRIES, dense
 from aach_lightning.data.containers.variable import LoadedVariable, Numbers, Variable, first_strings
 from aach_lightning.runtime.errors import ConfigError, DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USER_BLOCK = 512  # MATLAB puts its own header before the signature
+MAX_STRINGS = 2**26
+MAX_CHUNK = 2**30  # bytes; to read one row, HDF5 unpacks whole chunks
 _CHUNK_CACHE = 64 * 2**20  # bytes; compressed chunks often span more rows than one read
 
 
@@ -43,6 +46,9 @@ class Hdf5Variable:
 
     def rows(self, axis: int, start: int, stop: int) -> Numbers:
         """See `Variable.rows`."""
+        chunks = self.data.chunks
+        if chunks and prod(chunks) * self.data.dtype.itemsize > MAX_CHUNK:
+            raise DataError(f"{self.where}: it lies in chunks of {chunks}, more than {MAX_CHUNK:,} bytes each")
         stored = self.data.ndim - 1 - axis if self.is_reversed else axis
         index = tuple(slice(start, stop) if at == stored else slice(None) for at in range(self.data.ndim))
         try:
@@ -54,6 +60,8 @@ class Hdf5Variable:
 
     def strings(self) -> list[str]:
         """See `Variable.strings`."""
+        if prod(self.shape) > MAX_STRINGS:
+            raise DataError(f"{self.where}: shape {self.shape} is more than {MAX_STRINGS:,} strings or characters")
         try:
             values = self._cell(self.data)
         except DataError:
@@ -85,6 +93,8 @@ class Hdf5Variable:
 def _dense(group: Any, shape: tuple[int, int], path: Path, key: str) -> NDArray[Any]:
     """MATLAB's sparse matrix: values, their rows, and where each column starts; no values at all if all are zero."""
     try:
+        if any(group[name].size > MAX_ENTRIES for name in group):
+            raise ValueError(f"more than {MAX_ENTRIES:,} values or indices")
         starts = group["jc"][()].astype(np.int64)
         stored = {name: group[name][()] if name in group else np.zeros(0) for name in ("data", "ir")}
         matrix = csc_array((stored["data"].astype(np.float64), stored["ir"].astype(np.int64), starts), shape=shape)

@@ -245,6 +245,33 @@ def test_cut_matlab_5_files_are_refused(kept: int, compress: bool) -> None:
         assert set(found) < {"labels", "index"}  # cut exactly between two variables
 
 
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"images": (2**31, 3, 4, 4), "tags": (2**31, 1000), "labels": (2**31, 4)}, "2,147,483,648 pairs, more than"),
+        ({"images": (2**20, 3, 4, 4), "tags": (2**20, 2**16), "labels": (2**20, 4)}, "more than 2,147,483,648 entries"),
+        ({"index": (2**27,), "tags": (2**27, 9), "labels": (2**27, 4)}, "more than 67,108,864 strings"),
+    ],
+)
+def test_small_hdf5_files_that_claim_to_be_large(tmp_path: Path, shapes: dict[str, tuple[int, ...]], said: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "pack.h5", "w") as file:
+        for key, shape in shapes.items():
+            kind = h5py.string_dtype() if key == "index" else np.uint8
+            file.create_dataset(key, shape=shape, dtype=kind, chunks=(1024, *shape[1:])[: len(shape)])
+    assert (tmp_path / "pack.h5").stat().st_size < 10_000
+    with pytest.raises(DataError, match=said):
+        [read_rows(part) for part in find_parts(open_variables(tmp_path / "pack.h5"))]
+
+
+def test_hdf5_chunks_that_would_fill_the_memory(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "pack.h5", "w") as file:
+        file.create_dataset("labels", shape=(2**30 + 1, 2), dtype=np.uint8, chunks=(2**30 + 1, 1), compression="gzip")
+    with pytest.raises(DataError, match="more than 1,073,741,824 bytes each"):
+        open_variables(tmp_path / "pack.h5")["labels"].rows(0, 0, 1)
+
+
 # ---- whole packs ----
 
 ARRAYS = st.one_of(
