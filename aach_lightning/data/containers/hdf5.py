@@ -1,6 +1,6 @@
 """HDF5 files, MATLAB v7.3 among them, read in parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -16,7 +16,8 @@ from aach_lightning.runtime.errors import ConfigError, DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 USER_BLOCK = 512  # MATLAB puts its own header before the signature
-MAX_STRINGS = 2**26
+MAX_CHARACTERS = 2**27
+"""Of all strings of one variable together; each string counts as 32 more."""
 MAX_CHUNK = 2**30  # bytes; to read one row, HDF5 unpacks whole chunks
 _CHUNK_CACHE = 64 * 2**20  # bytes; compressed chunks often span more rows than one read
 
@@ -38,6 +39,7 @@ class Hdf5Variable:
     is_text: bool
     data: Any  # h5py has no types
     is_reversed: bool
+    _left: int = field(default=0, init=False, repr=False)
 
     @property
     def where(self) -> str:
@@ -60,8 +62,7 @@ class Hdf5Variable:
 
     def strings(self) -> list[str]:
         """See `Variable.strings`."""
-        if prod(self.shape) > MAX_STRINGS:
-            raise DataError(f"{self.where}: shape {self.shape} is more than {MAX_STRINGS:,} strings or characters")
+        self._left = MAX_CHARACTERS
         try:
             values = self._cell(self.data)
         except DataError:
@@ -75,6 +76,9 @@ class Hdf5Variable:
 
         if depth > 4:  # image, captions, one caption: more is a loop of references
             raise DataError(f"{self.where}: cells nested deeper than 4")
+        self._left -= data.size + 32
+        if self._left < 0:
+            raise DataError(f"{self.where}: more than {MAX_CHARACTERS:,} characters")
         values = data[()].T if self.is_reversed else data[()]
         if h5py.check_ref_dtype(data.dtype) is not None:
             nested = np.empty(values.shape, dtype=object)

@@ -14,8 +14,9 @@ from aach_lightning.data.containers.listed import find_files
 from aach_lightning.data.containers.matrices import Texts
 from aach_lightning.data.containers.part_rows import PartRows, read_rows, without_repeats
 from aach_lightning.data.containers.pixels import CONVERTER, ReadPixels, ReadUnplanned, unpacked
+from aach_lightning.data.containers.rehearsal import rehearse
 from aach_lightning.data.containers.roles import find_parts
-from aach_lightning.data.containers.source import open_variables
+from aach_lightning.data.containers.source import open_variables, pack_files
 from aach_lightning.data.images import DECODER, ReadFile
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
@@ -57,6 +58,7 @@ def container_pairs(
         ConfigError: If the path does not exist, or h5py is needed and missing.
         DataError: If the pack is damaged, holds features instead of pixels, or its layout is not known.
     """
+    rehearse(pack_files(Path(path)), Path(cache))
     parts = without_repeats([read_rows(part) for part in find_parts(open_variables(Path(path)))])
     labels = _stacked([part.labels for part in parts], "labels", path)
     if not labels.any():
