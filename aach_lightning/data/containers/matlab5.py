@@ -1,4 +1,4 @@
-"""MATLAB 5 to 7 files. The format gives a variable as a whole only, and none is larger than 2 GiB.
+"""MATLAB 5 to 7 files. The format gives a variable as a whole only, and none is larger than 4 GiB.
 
 It has no checksum of uncompressed variables, and scipy's parser can end the process on bytes that were changed inside
 one: everything is checked before scipy reads it.
@@ -21,8 +21,6 @@ from aach_lightning.data.containers.sparse import dense
 from aach_lightning.data.containers.variable import LoadedVariable, Variable
 from aach_lightning.runtime.errors import DataError
 
-MAX_BYTES = 2**31
-"""Of one variable; MATLAB itself writes none that is larger into this format."""
 MAX_GROWTH = 600
 """Unpacked by packed bytes of variables above 256 MiB; nothing but one and the same byte comes to 1,030."""
 _COMPRESSED = 15
@@ -110,10 +108,10 @@ def check_matlab5(path: Path, variable: StoredVariable) -> None:
         _, whole = Walk(data, _order(file)).tag()
         whole += 8
         size = _tag(file, variable.place)[1]
-        if whole > MAX_BYTES or (whole > _LARGE and whole > MAX_GROWTH * size):
+        if whole > max(_LARGE, MAX_GROWTH * size):
             raise DamagedError(
-                f"{size:,} bytes that claim to unpack to {whole:,}: at most {MAX_BYTES:,} are allowed, and above "
-                f"{_LARGE:,} at most {MAX_GROWTH} times as many as are packed"
+                f"{size:,} bytes that claim to unpack to {whole:,}: above {_LARGE:,}, at most {MAX_GROWTH} times as many "
+                f"as are packed are allowed"
             )
         Walk(_unpacked(file, variable.place, whole, complete=True), _order(file)).check()
     except (DamagedError, zlib.error) as error:

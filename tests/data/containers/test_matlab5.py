@@ -14,7 +14,7 @@ import pytest
 from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
-from aach_lightning.data.containers import matlab5, matlab_walk
+from aach_lightning.data.containers import matlab_walk
 from aach_lightning.data.containers.matlab5 import check_matlab5, is_matlab5, list_matlab5, load_matlab5, open_matlab5
 from aach_lightning.data.containers.source import open_variables
 from aach_lightning.runtime.errors import DataError
@@ -233,14 +233,6 @@ def test_decompression_bomb(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1,0\d\d,\d\d\d bytes that claim to unpack to 1,073,741,888: .* 600 times"):
         check(path)
     assert peak() - before < 100_000  # KiB (bytes on macOS, where this is only stricter)
-
-
-def test_variable_above_the_limit_of_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(tmp_path / "large.mat", packed(zlib.compress(matrix(DOUBLE, (1, 2), doubles(1, 2)))))
-    check(path)
-    monkeypatch.setattr(matlab5, "MAX_BYTES", 64)
-    with pytest.raises(DataError, match="unpack to 80: at most 64 are allowed"):
-        check(path)
 
 
 @pytest.mark.parametrize("stated", [2**20, 80, 64])
