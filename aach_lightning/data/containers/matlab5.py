@@ -110,8 +110,8 @@ def check_matlab5(path: Path, variable: StoredVariable) -> None:
         size = _tag(file, variable.place)[1]
         if whole > max(_LARGE, MAX_GROWTH * size):
             raise DamagedError(
-                f"{size:,} bytes that claim to unpack to {whole:,}: above {_LARGE:,}, at most {MAX_GROWTH} times as many "
-                f"as are packed are allowed"
+                f"{size:,} bytes that claim to unpack to {whole:,}: above {_LARGE:,}, at most {MAX_GROWTH} times as "
+                f"many as are packed are allowed"
             )
         Walk(_unpacked(file, variable.place, whole, complete=True), _order(file)).check()
     except (DamagedError, zlib.error) as error:

@@ -1,5 +1,6 @@
 """HDF5 files read by another process first: a damaged one can end the process that reads it, or keep it for ever."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from aach_lightning.data.containers.content import content_key
 from aach_lightning.data.containers.hdf5 import Hdf5Variable, is_hdf5, open_hdf5
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Seconds that the other process may take, and one more for each MB of the file."""
@@ -38,6 +41,7 @@ def rehearse(files: Sequence[Path], cache: Path) -> None:
 
 
 def _try(file: Path) -> int:
+    log.info("%s is read by another process first, in case that it is damaged", file)
     patience = PATIENCE + file.stat().st_size / 1e6
     try:
         ended = subprocess.run(
