@@ -106,7 +106,7 @@ def mirflickr25k_pairs(
             Count("pairs with a kept tag and a label", len(keep), 20_015 if usual else None),
         ],
     )
-    files = [photos / file for file in listing.files]
+    files = [f"{photos}/{file}" for file in listing.files]
     return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 
 

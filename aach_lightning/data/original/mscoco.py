@@ -74,7 +74,8 @@ def mscoco_pairs(
     options = [PARSER, [str(part.folder) for part in parts], caption_seed]
     read = remembered(Path(cache), lists, options, partial(_parse, root, parts, caption_seed))
     listing = _with_texts(read, words, vocabulary)
-    files = [Path(root, file) for file in listing.files]
+    folder = Path(root)
+    files = [f"{folder}/{file}" for file in listing.files]
     return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 
 

@@ -160,14 +160,14 @@ def _read_tag_names(path: Path | None, width: int) -> tuple[str, ...]:
 _TAG_LISTS = ("NUS_WID_Tags/", "ConceptsList/", "")
 
 
-def _find_images(root: str, paths: Sequence[str]) -> list[Path]:
+def _find_images(root: str, paths: Sequence[str]) -> list[str]:
     """Where the photos are; if none of the first thousand is anywhere, there are none."""
     places = [Path(root) / place for place in ("Flickr", "images", "")]
     for place in places:
         if any((place / path).is_file() for path in paths[:1000]):
-            return [place / path for path in paths]
+            return [f"{place}/{path}" for path in paths]
         if any((place / _last(path)).is_file() for path in paths[:1000]):
-            return [place / _last(path) for path in paths]
+            return [f"{place}/{_last(path)}" for path in paths]
     if not paths:
         return []
     raise ConfigError(
