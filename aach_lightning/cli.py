@@ -1,6 +1,6 @@
 """The two commands, each a list of steps."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_del
 from aach_lightning.attacks.module import Modality
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
+from aach_lightning.data.protocols.choose import split_note, split_pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.gallery import make_gallery
 from aach_lightning.evaluation.protocol import as_sent
 from aach_lightning.evaluation.result import Query, Result
@@ -29,6 +30,7 @@ from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.blackbox import BlackBox
@@ -111,7 +113,9 @@ def attack(config: RunConfig) -> None:
 
 def _data(config: RunConfig) -> tuple[Pairs, Split]:
     pairs = load_pairs(config.data, config.paths)
-    return pairs, make_split(len(pairs), config.split.query, config.split.train, config.split.seed)
+    split = split_pairs(config.split, pairs)
+    validate_parts(config, len(split.query), len(split.train))
+    return replace(pairs, note=split_note(config.split, pairs)), split
 
 
 def _modalities(config: RunConfig) -> tuple[Modality, ...]:
@@ -164,6 +168,7 @@ def _result(
             "pairs": len(pairs),
             "skipped": pairs.skipped,
             "attacked": config.evaluation.queries,
+            "query": len(split.query),
             "train": len(split.train),
             "database": len(split.database),
             "labels": len(pairs.label_names),

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.data.splits import Split
+
 Indices = Sequence[int] | NDArray[np.integer] | Tensor
 
 
@@ -57,6 +59,8 @@ class Pairs:
         note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be
             empty.
         skipped: Pairs left out because their image was missing or damaged.
+        given: The parts in which these data come, train empty where there is no such part; None where they come in one
+            piece.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Pairs:
     image_rows: NDArray[np.int64] | None = None
     note: str = ""
     skipped: int = 0
+    given: Split | None = None
 
     def __post_init__(self) -> None:
         """Check that all parts describe the same N pairs.

@@ -16,15 +16,7 @@ from aach_lightning.runtime.choices import (
     TripletForm,
 )
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
-
-
-@dataclass
-class SplitConfig:
-    """Sizes of the parts; the database is everything but the queries."""
-
-    query: int = MISSING
-    train: int = MISSING
-    seed: int = MISSING
+from aach_lightning.runtime.split_schemas import SplitConfig
 
 
 @dataclass

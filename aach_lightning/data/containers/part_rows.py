@@ -67,13 +67,3 @@ def read_rows(part: Part) -> PartRows:
         texts=None if part.texts.is_text else read_texts(part.texts, count),
         labels=read_labels(part.labels, count),
     )
-
-
-def without_repeats(parts: list[PartRows]) -> list[PartRows]:
-    """Leave out a train part whose pairs all are in the database too, as in the field's protocol."""
-    by_split = {part.split: part for part in parts}
-    if "train" in by_split and "database" in by_split:
-        database = set(by_split["database"].identities())
-        if database.issuperset(by_split["train"].identities()):
-            return [part for part in parts if part.split != "train"]
-    return parts
