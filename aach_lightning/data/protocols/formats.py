@@ -93,8 +93,8 @@ def _leaves(content: Mapping[str, Any], before: str = "", depth: int = 1) -> Ite
 def _variable(path: Path, key: str, value: Any) -> Variable:
     value = value.item() if isinstance(value, np.generic) else value
     first = value
-    while isinstance(first, list | np.ndarray) and np.size(first):
-        first = first[0] if isinstance(first, list) or first.ndim else first.item()
+    while isinstance(first, list | np.ndarray) and (first.size if isinstance(first, np.ndarray) else len(first)):
+        first = first[0] if isinstance(first, list) else first.flat[0]
     shape = value.shape if isinstance(value, np.ndarray) else (len(value),) if isinstance(value, list) else (1,)
     return LoadedVariable(path, key, shape, isinstance(first, str), partial(_array, path, key, value))
 

@@ -16,15 +16,17 @@ KNOWN = "; ".join(f"{part}: {', '.join(sorted(words))}" for part, words in SPLIT
 
 
 def read_part_key(key: str) -> str | None:
-    """The part that a key names, or None; words such as index and list do not count.
+    """The part that a key names, or None; words such as index and list do not count, nor what stands before a dot.
 
     Example:
         >>> [read_part_key(key) for key in ("param.indexTest", "train_idx", "databaseset", "I_te", "labels")]
         ['query', 'train', 'database', None, None]
     """
-    words = [word.lower() for word in _WORD.findall(key)]
-    meant = {_part(word) for word in words if word not in _FILLERS}
-    return meant.pop() if len(meant) == 1 else None
+    for text in (key.rpartition(".")[2], key):  # of `query.ids`, what stands before the dot does
+        words = [word.lower() for word in _WORD.findall(text)]
+        if meant := {_part(word) for word in words if word not in _FILLERS}:
+            return meant.pop() if len(meant) == 1 else None
+    return None
 
 
 def _part(word: str) -> str | None:
