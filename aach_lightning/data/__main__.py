@@ -100,7 +100,8 @@ def _show_protocols(found: Check, console: Console) -> None:
             parts = (fit.split.query, fit.split.train, fit.split.database)
             chance = relevance_between(found.pairs.labels[parts[0]], found.pairs.labels[parts[2]])
             table.add_row(escape(fit.overrides), *(f"{len(part):,}" for part in parts), f"{chance:.4f}")
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for fit in found.protocols:
         if fit.remark:
             fits = "" if fit.split is not None else "does not fit: "

@@ -83,7 +83,7 @@ class Pairs:
         """Check that all parts describe the same N pairs.
 
         Raises:
-            ValueError: If lengths or widths differ, or labels are not 0/1.
+            ValueError: If lengths or widths differ, labels are not 0/1, or given parts name other rows.
         """
         n = len(self.names)
         images = len(self.images) if self.image_rows is None else len(self.image_rows)
@@ -98,6 +98,8 @@ class Pairs:
             )
         if self.labels.size and int(self.labels.max()) > 1:
             raise ValueError(f"data set {self.name!r}: labels must be 0 or 1, found {int(self.labels.max())}")
+        if self.given is not None and self.given.largest >= n:
+            raise ValueError(f"data set {self.name!r}: its parts name rows beyond its {n} pairs")
 
     def __len__(self) -> int:
         return len(self.names)

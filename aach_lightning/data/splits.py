@@ -49,6 +49,11 @@ class Split:
         """Hash of the three parts, in order."""
         return digest(*(getattr(self, name).astype("<i8").tobytes() for name in ("query", "train", "database")))
 
+    @property
+    def largest(self) -> int:
+        """The largest row number, -1 where there are no rows."""
+        return int(max(self.query.max(initial=-1), self.database.max(initial=-1)))
+
     def among(self, rows: NDArray[np.int64]) -> Self:
         """The same parts after all rows but these were left out; they are numbered anew, in the order given."""
         place = {row: number for number, row in enumerate(rows.tolist())}

@@ -10,6 +10,7 @@ from aach_lightning.data.containers.matrices import Texts, counts, read_labels, 
 from aach_lightning.data.containers.roles import Part
 from aach_lightning.data.containers.variable import Variable
 from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import digest
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class PartRows:
 
     def identities(self) -> list[tuple[str | bytes, ...]]:
         """What tells one pair from another without reading pixels: its file, text and labels."""
-        vectors = self.texts.vectors.astype(np.float32) if self.texts else ()
-        texts = self.sentences or tuple(row.tobytes() for row in vectors)
+        vectors = self.texts.vectors if self.texts else ()
+        texts = self.sentences or tuple(digest(row.astype(np.float32).tobytes()) for row in vectors)
         listed = self.listed or ("",) * len(self.labels)
         return list(zip(listed, texts, (row.tobytes() for row in self.labels), strict=True))
 

@@ -17,6 +17,7 @@ from aach_lightning.data.containers.hdf5 import is_hdf5, open_hdf5
 from aach_lightning.data.containers.matlab5 import is_matlab5, open_matlab5
 from aach_lightning.data.containers.text_lists import open_npy
 from aach_lightning.data.containers.variable import LoadedVariable, Variable
+from aach_lightning.data.protocols.pair_names import is_number
 from aach_lightning.data.protocols.part_keys import KNOWN, read_part_key
 from aach_lightning.runtime.errors import DataError
 
@@ -166,20 +167,12 @@ def _folder(path: Path) -> dict[str, Variable]:
 def _lines(text: str) -> list[str]:
     """One entry a line; of lines with 0/1 labels after a name the name, of lines of numbers every number."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    if rows and all(len(row) > 1 and not _is_number(row[0]) and set(row[1:]) <= {"0", "1"} for row in rows):
+    if rows and all(len(row) > 1 and not is_number(row[0]) and set(row[1:]) <= {"0", "1"} for row in rows):
         return [row[0] for row in rows]
     numbers = [token for row in rows for token in ",".join(row).split(",") if token]
-    if all(_is_number(token) for token in numbers):
+    if all(is_number(token) for token in numbers):
         return numbers
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _is_number(token: str) -> bool:
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return True
 
 
 def _table(path: Path, text: str) -> dict[str, Variable]:

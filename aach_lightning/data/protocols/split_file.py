@@ -1,5 +1,6 @@
 """A split from a file, as rows of the data at hand."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 from aach_lightning.data.containers.variable import Variable
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.protocols.formats import open_split_file
-from aach_lightning.data.protocols.pair_names import PairNames
+from aach_lightning.data.protocols.pair_names import PairNames, is_number
 from aach_lightning.data.protocols.part_keys import KNOWN, read_part_key
 from aach_lightning.data.protocols.parts import Rows, complete_split
 from aach_lightning.data.splits import Split
 from aach_lightning.runtime.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
 
 
 def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | None, seed: int) -> Split:
@@ -38,7 +41,7 @@ def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | 
     if {"hash", "query", "train", "database"} <= variables.keys():
         split = Split.load(path)
         _check_range(path, {part: getattr(split, part) for part in ("query", "train", "database")}, 0, len(pairs))
-        return split
+        return _logged(split, path, pairs)
     parts = _find_parts(path, variables)
     named, numbered = {}, {}
     names = PairNames(pairs.names)
@@ -66,7 +69,7 @@ def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | 
                 f"split.file={path}: {parts[part].key}: {pairs.names[again]} (row {again} from 0) stands there twice"
             )
     try:
-        return complete_split(
+        split = complete_split(
             rows_of["query"],
             rows_of.get("train"),
             rows_of.get("database"),
@@ -77,6 +80,14 @@ def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | 
         )
     except DataError as error:
         raise DataError(f"split.file={path}: {error}") from error
+    return _logged(split, path, pairs)
+
+
+def _logged(split: Split, path: Path, pairs: Pairs) -> Split:
+    used = len(split.query) + len(split.database)
+    message = "split.file=%s: query %d, train %d, database %d; %d of %d pairs are in no part"
+    log.info(message, path, len(split.query), len(split.train), len(split.database), len(pairs) - used, len(pairs))
+    return split
 
 
 def _find_parts(path: Path, variables: Mapping[str, Variable]) -> dict[str, Variable]:
@@ -113,10 +124,12 @@ def _entries(path: Path, variable: Variable, most: int) -> list[str] | NDArray[n
 
 def _whole_numbers(path: Path, key: str, entries: list[str] | NDArray[np.generic]) -> Rows:
     """Row numbers as int64, still counted as in the file."""
-    try:
-        numbers = np.array([float(entry) for entry in entries]) if isinstance(entries, list) else entries
-    except ValueError as error:
-        raise DataError(f"split.file={path}: {key}: holds names, but these data have none: {error}") from error
+    if isinstance(entries, list):
+        strange = [entry for entry in entries if not is_number(entry)]
+        if strange:
+            raise DataError(f"split.file={path}: {key}: names such as {strange[0]!r}, but these data have none")
+        entries = np.array([float(entry) for entry in entries])
+    numbers = entries
     if numbers.dtype.kind not in "iuf":
         raise DataError(f"split.file={path}: {key}: holds {numbers.dtype}; needed are row numbers or names")
     values = numbers.astype(np.float64)

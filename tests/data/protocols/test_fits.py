@@ -102,6 +102,6 @@ def test_files_that_describe_no_protocol(tmp_path: Path, content: str) -> None:
         read_protocols(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["protocols.part_keys", "check"])
+@pytest.mark.parametrize("name", ["protocols.part_keys", "protocols.pair_names", "check"])
 def test_examples_in_docstrings(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"aach_lightning.data.{name}")).failed == 0

@@ -233,10 +233,19 @@ def test_names_win_over_row_numbers(tmp_path: Path, bare_pairs: Any) -> None:
     assert_whole(load(write_text_folder(tmp_path / "rows", WHOLE), pairs))  # none of them is a name
 
 
+def test_names_of_nuswide(tmp_path: Path, bare_pairs: Any) -> None:
+    """To Python, 0001_2124494179 is a number."""
+    pairs = bare_pairs(COUNT, names=tuple(f"actor/{row:04}_{2124494179 + row}" for row in range(COUNT)))
+    for name in (lambda row: pairs.names[row], lambda row: pairs.names[row].removeprefix("actor/")):
+        named = {key: [name(row) for row in rows] for key, rows in WHOLE.items()}
+        for number, write in enumerate((write_json, write_text_folder, write_mat)):
+            assert_whole(load(write(tmp_path / f"{number} {named['train'][0][:2]}", named), pairs))
+
+
 def test_row_numbers_of_a_pack_without_names(tmp_path: Path, bare_pairs: Any) -> None:
     pairs = bare_pairs(COUNT, names=tuple(map(str, range(COUNT))))
     assert_whole(load(write_text_folder(tmp_path / "file", shifted(WHOLE, 1)), pairs))
-    with pytest.raises(DataError, match="query: holds names, but these data have none"):
+    with pytest.raises(DataError, match="query: names such as 'im1', but these data have none"):
         load(write_json(tmp_path / "x", {"query": ["im1"]}), pairs)
 
 
