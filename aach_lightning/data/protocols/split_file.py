@@ -44,11 +44,12 @@ def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | 
         return _logged(split, path, pairs)
     parts = _find_parts(path, variables)
     named, numbered = {}, {}
-    names = PairNames(pairs.names)
+    names = None
     for part, variable in parts.items():
-        entries = _entries(path, variable, len(pairs) + pairs.skipped)
-        where = f"split.file={path}: {variable.key}"
-        rows = names.find(where, entries, pairs.skipped) if isinstance(entries, list) else None
+        entries, rows = _entries(path, variable, len(pairs) + pairs.skipped), None
+        if isinstance(entries, list):
+            names = names or PairNames(pairs.names)
+            rows = names.find(f"split.file={path}: {variable.key}", entries, pairs.skipped)
         if rows is None:
             numbered[part] = _whole_numbers(path, variable.key, entries)
         else:

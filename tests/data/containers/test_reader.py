@@ -184,6 +184,17 @@ def test_a_train_part_with_pictures_that_the_database_lacks(
     assert given.database.tolist() == list(range(4, 4 + 2 + 15))  # 5 is there twice: as a train and a database pair
 
 
+def test_a_train_part_that_repeats_a_pair_which_the_database_has_once(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array
+) -> None:
+    texts = (np.arange(COUNT)[:, None] >> np.arange(5) & 1).astype(np.uint8)
+    save_parts(tmp_path / "pack.mat", {"te": range(4), "tr": [7, 9, 7], "db": range(4, COUNT)}, square, texts, labels)
+    pairs = read_pack(tmp_path / "pack.mat")
+    assert len(pairs) == COUNT + 3  # not a part of the database: none of it may be lost
+    assert pairs.given.train.tolist() == [4, 5, 6]
+    assert len(pairs.given.database) == 16 + 3
+
+
 def test_given_parts_without_damaged_rows(
     tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array
 ) -> None:

@@ -205,6 +205,15 @@ def test_a_split_of_an_earlier_run(tmp_path: Path, pairs: Pairs) -> None:
         load(tmp_path / "split.json", pairs)
 
 
+def test_queries_are_mixed_by_the_seed(tmp_path: Path, bare_pairs: Any) -> None:
+    """The first of them are attacked, and files often list them by label."""
+    path = write_json(tmp_path / "file", {"query": list(range(30)), "db": list(range(30, 60))})
+    found = [load(path, bare_pairs(60), seed=seed).query.tolist() for seed in (0, 0, 1)]
+    assert found[0] == found[1]
+    assert len({tuple(query) for query in (*found, list(range(30)))}) == 3
+    assert all(sorted(query) == list(range(30)) for query in found)
+
+
 def test_image_lists_with_labels_behind_the_names(tmp_path: Path, pairs: Pairs) -> None:
     for key, rows in WHOLE.items():
         lines = [f"images/{pairs.names[row]}.jpg 0 1 {row % 2}\n" for row in rows]
