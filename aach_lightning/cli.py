@@ -24,22 +24,26 @@ from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.reports.picture import save_picture
 from aach_lightning.reports.table import show, show_report
-from aach_lightning.runtime import choices
+from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import Stage
+from aach_lightning.runtime.files import write_bytes
 from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.training import CodeIndex, ensure_target, load_target, read_report
 
+RESULT, PICTURE, SPLIT = "result.json", "attack.png", "split.json"
+
 
 def train(config: RunConfig) -> None:
     """Build the target; with `stage=surrogate`, query it and build the surrogate too."""
-    console = Console()
+    console = Console(quiet=not ranks.is_first())
     store = ArtifactStore(Path(config.paths.store))
     pairs, split = _data(config)
     target = ensure_target(config, pairs, split, store)
@@ -52,12 +56,20 @@ def train(config: RunConfig) -> None:
 
 
 def attack(config: RunConfig) -> None:
-    """Attack the target and measure what is left of its retrieval."""
+    """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
     watch = Stopwatch()
     store, output = ArtifactStore(Path(config.paths.store)), Path(config.paths.output)
     with watch.stage("data"):
         pairs, split = _data(config)
-        split.save(output / "split.json")
+    finished = store.get_or_build(
+        "result", _depends_on(config, pairs, split), lambda folder: _attack(config, pairs, split, store, watch, folder)
+    )
+    ranks.on_first(lambda: _publish(finished, output, Console()))
+
+
+def _attack(
+    config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore, watch: Stopwatch, folder: Path
+) -> None:
     with watch.stage("target"):
         target = ensure_target(config, pairs, split, store)
         index = CodeIndex.load(target.path)
@@ -74,13 +86,15 @@ def attack(config: RunConfig) -> None:
     deltas: dict[Modality, dict[Query, Tensor]] = {}
     anchors_paid: dict[Modality, int] = {}
     for modality in _modalities(config):
-        anchors = _query_anchors(black_box, pairs, rows, modality) if config.attack.query_anchor else None
+        anchors = None
+        if config.attack.query_anchor:
+            anchors = ranks.on_first(partial(_query_anchors, black_box, pairs, rows, modality))
         anchors_paid[modality] = 0 if anchors is None else len(anchors)
         deltas[modality] = {}
         codes = None if anchors is None else (answers.text_codes if modality == "image" else answers.image_codes)
         for query, (source, key) in sources.items():
             with watch.stage(f"{query} {modality}"):
-                bank = partial(build_bank, source, pairs, answers.rows, modality, codes)
+                bank = partial(build_bank, source, pairs, answers.rows, modality, codes, compute_device(config.trainer))
                 deltas[modality][query] = ensure_deltas(
                     config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store
                 )
@@ -100,19 +114,39 @@ def attack(config: RunConfig) -> None:
                 config.seed,
             )
         agreement = _agreement(config, pairs, split, surrogate, index)
-    result = _result(config, pairs, split, target, answers, outcomes, agreement, door.items, anchors_paid, watch)
-    result.save(output / "result.json")
-    console = Console()
-    show(result, console)
-    console.print(f"result:  {output / 'result.json'}", markup=False, soft_wrap=True)
+    seen = sum(ranks.everyones(door.items))
+    if not ranks.is_first():
+        return
+    split.save(folder / SPLIT)
+    _result(config, pairs, split, target, answers, outcomes, agreement, seen, anchors_paid, watch).save(folder / RESULT)
     if "image" in outcomes:
-        picture = output / "attack.png"
-        _picture(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"], picture)
-        console.print(f"picture: {picture}", markup=False, soft_wrap=True)
+        _picture(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"], folder / PICTURE)
+
+
+def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]:
+    """Everything that a result depends on: data by their content, hardware by its precision, no paths, no logger."""
+    plain = asdict(config)
+    for key in ("paths", "logger", "trainer", "stage", "data", "split"):
+        del plain[key]
+    data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
+    return {"config": plain, "data": data, **numerics(config.trainer)}
+
+
+def _publish(finished: Artifact, output: Path, console: Console) -> None:
+    """Put a result into the folder of the run, and show it."""
+    for name in (SPLIT, PICTURE, RESULT):  # the result last: where it is, the others are
+        if (finished.path / name).exists():
+            write_bytes(output / name, (finished.path / name).read_bytes())
+    show(Result.load(output / RESULT), console)
+    if not finished.built:
+        console.print(f"finished before: {finished.path}", markup=False, soft_wrap=True)
+    console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)
+    if (output / PICTURE).exists():
+        console.print(f"picture: {output / PICTURE}", markup=False, soft_wrap=True)
 
 
 def _data(config: RunConfig) -> tuple[Pairs, Split]:
-    pairs = load_pairs(config.data, config.paths)
+    pairs = ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
     split = split_pairs(config.split, pairs)
     validate_parts(config, len(split.query), len(split.train))
     return replace(pairs, note=split_note(config.split, pairs)), split
@@ -134,7 +168,8 @@ def _agreement(
     config: RunConfig, pairs: Pairs, split: Split, surrogate: Artifact, index: CodeIndex
 ) -> dict[str, float]:
     held_out = held_out_rows(split, config.evaluation.held_out, config.seed)
-    return surrogate_report(load_surrogate(config, pairs, surrogate), load_answers(surrogate), index, pairs, held_out)
+    network, answers = load_surrogate(config, pairs, surrogate), load_answers(surrogate)
+    return surrogate_report(network, answers, index, pairs, held_out, compute_device(config.trainer))
 
 
 def _result(

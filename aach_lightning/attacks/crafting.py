@@ -19,15 +19,16 @@ from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.choices import StepName
 from aach_lightning.runtime.errors import CheckpointError
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
-from aach_lightning.runtime.trainer import make_trainer
+from aach_lightning.runtime.trainer import make_trainer, numerics
 
 DELTA = "delta.safetensors"
-_BATCH = 64
 
 
 def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Space:
@@ -37,9 +38,13 @@ def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Spac
     return Space(config.text_epsilon, config.norm.value, pairs.text_low, pairs.text_high)
 
 
-@torch.no_grad()
 def build_bank(
-    source: HashingNetwork, pairs: Pairs, queried: NDArray[np.int64], modality: Modality, answers: Tensor | None
+    source: HashingNetwork,
+    pairs: Pairs,
+    queried: NDArray[np.int64],
+    modality: Modality,
+    answers: Tensor | None,
+    device: torch.device,
 ) -> Bank:
     """Hash the queried items of the modality that is not attacked.
 
@@ -49,12 +54,15 @@ def build_bank(
         queried: int64, M rows.
         modality: The attacked modality.
         answers: M x K, the target's codes of these items where they shall decide the ranking; else the source's do.
+        device: Where to compute.
     """
-    parts = []
-    for start in range(0, len(queried), _BATCH):
-        batch = pairs.batch(queried[start : start + _BATCH])
-        parts.append(source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images))
-    relaxed = torch.cat(parts)
+    source = source.to(device)
+
+    def compute(rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        batch = pairs.batch(rows).to(device)
+        return (source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images),)
+
+    (relaxed,) = map_batches(compute, queried)
     return Bank(relaxed, binary_codes(relaxed) if answers is None else answers)
 
 
@@ -101,6 +109,7 @@ def ensure_deltas(
         "data": pairs.fingerprint,
         "rows": rows.tolist(),
         "seed": config.seed,
+        **numerics(config.trainer),
     }
     batches = [
         rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
@@ -113,10 +122,16 @@ def ensure_deltas(
 
     def build(folder: Path) -> None:
         module = _module(config, source, make_bank(), pairs, modality)
-        remaining = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
-        dataset = _AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
-        trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
-        trainer.predict(module, DataLoader(dataset, batch_size=None), return_predictions=False)
+        unfinished = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
+        unfinished = ranks.on_first(lambda: unfinished)
+        remaining = unfinished[ranks.rank() :: ranks.size()]  # an item is crafted by one process alone
+        data = _AttackData(_AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining]))
+        if unfinished:
+            trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
+            trainer.predict(module, datamodule=data, return_predictions=False)
+        ranks.barrier()
+        if not ranks.is_first():
+            return
         files = [_file(folder, number) for number in range(len(batches))]
         save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
         for file in files:
@@ -162,6 +177,16 @@ class _AttackBatches(Dataset[AttackBatch]):
 
     def __getitem__(self, index: int) -> AttackBatch:
         return AttackBatch(self.pairs.batch(self.batches[index]), self.codes[index])
+
+
+class _AttackData(pl.LightningDataModule):
+    def __init__(self, dataset: _AttackBatches) -> None:
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than batches
+        self.dataset = dataset
+
+    def predict_dataloader(self) -> DataLoader[AttackBatch]:
+        return DataLoader(self.dataset, batch_size=None)
 
 
 class _Writer(BasePredictionWriter):

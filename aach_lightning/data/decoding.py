@@ -1,19 +1,17 @@
 """Images decoded in chunks, by several processes, into a file of pixels."""
 
-import os
-import signal
-import threading
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.processes import follow_parent
 
 ReadImage = Callable[[int], NDArray[np.uint8]]
 """Row number to one decoded image, uint8 3 x H x W; raises DataError for an image that cannot be read. Picklable."""
@@ -89,17 +87,8 @@ _own: list[ChunkDecoder] = []  # of a worker process: sent once, since it may ho
 
 
 def _start_worker(decode: ChunkDecoder) -> None:
+    follow_parent()
     _own.append(decode)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # a worker whose parent was killed would wait for its next chunk for ever
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _decode(rows: range) -> DecodedChunk:

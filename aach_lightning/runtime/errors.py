@@ -5,6 +5,19 @@ class AachError(Exception):
     """Base of all errors whose message says what was received, what is allowed and which key to change."""
 
 
+_REPORTED = "_reported_elsewhere"
+
+
+def mark_reported(error: BaseException) -> None:
+    """Say that another process tells this error to the user."""
+    setattr(error, _REPORTED, True)
+
+
+def is_reported(error: BaseException) -> bool:
+    """Whether another process tells this error to the user."""
+    return bool(getattr(error, _REPORTED, False))
+
+
 class ConfigError(AachError):
     """The configuration contradicts itself or the data."""
 

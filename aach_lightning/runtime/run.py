@@ -4,31 +4,43 @@ import logging
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import cast
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
-from aach_lightning.runtime.errors import AachError, ConfigError
+from aach_lightning.runtime.errors import AachError, ConfigError, is_reported
+from aach_lightning.runtime.files import write_bytes
 from aach_lightning.runtime.instantiate import check_targets
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.validate import validate
 
 STAMP = "AACH_STAMP"
+ERROR = "error.txt"
 FAILED, INTERRUPTED = 2, 130
 
 log = logging.getLogger(__name__)
 
 
 def stamp_run() -> None:
-    """Fix the name of this run's folder in the environment, so that processes started later write into the same one."""
+    """Fix the name of this run's folder in the environment, so that processes started later write into the same one.
+
+    The processes of one srun step share the number of their job, which a requeued job keeps.
+    """
+    job = os.environ.get("SLURM_JOB_ID") if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 else None
+    if job is not None:
+        os.environ.setdefault(STAMP, f"slurm-{job}")
     os.environ.setdefault(STAMP, f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}")
 
 
@@ -52,18 +64,42 @@ def checked_config(config: DictConfig) -> RunConfig:
 
 def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
     """Run `main`; errors that a person can act on end the program with their message instead of a traceback."""
+    from aach_lightning.runtime.launch import run_in_processes  # here: --help need not wait for torch
+
     console = Console(stderr=True)
     try:
-        with _interruptible():
-            main(checked_config(config))
+        with _interruptible(), _failures_kept():
+            run_in_processes(checked_config(config), main)
     except AachError as error:
-        console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
-        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        if not is_reported(error):
+            console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
+            console.print(str(error), highlight=False, markup=False, soft_wrap=True)
         log.debug("traceback", exc_info=True)
+        if _in_sweep():
+            raise  # Hydra goes on with the other jobs, and ends with this error
         sys.exit(FAILED)
     except KeyboardInterrupt:
         console.print("[bold yellow]interrupted.[/] Finished work is kept: run the same command again to continue.")
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _failures_kept() -> Iterator[None]:
+    """Leave the traceback of a failed job in its folder, for whoever looks at a sweep the next day."""
+    file = Path(HydraConfig.get().runtime.output_dir) / ERROR if HydraConfig.initialized() else None
+    try:
+        yield
+    except Exception as error:
+        if file is not None and not is_reported(error):
+            with suppress(AachError, OSError):  # a full disk must not hide the first error
+                write_bytes(file, traceback.format_exc().encode())
+        raise
+    if file is not None:
+        file.unlink(missing_ok=True)
+
+
+def _in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
 @contextmanager

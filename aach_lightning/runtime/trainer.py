@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
-from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
@@ -28,6 +31,8 @@ _NOT_OUR_CASE = (
     "exists and is not empty",
     "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
+    "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
 )
 
 
@@ -42,9 +47,59 @@ class ReseedEachEpoch(Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
 
+class _Joined(ClusterEnvironment):
+    """Tells Lightning that the processes of this run exist and have found each other.
+
+    Lightning otherwise looks for SLURM itself, and requeues jobs that submitit requeues too.
+    """
+
+    creates_processes_externally = True
+    main_address = "127.0.0.1"
+    main_port = 0
+
+    @staticmethod
+    def detect() -> bool:
+        """Never asked for: it is given to the Trainer."""
+        return False
+
+    def world_size(self) -> int:
+        """Number of processes."""
+        return ranks.size()
+
+    def set_world_size(self, size: int) -> None:
+        """It is known already."""
+
+    def global_rank(self) -> int:
+        """Number of this process."""
+        return ranks.rank()
+
+    def set_global_rank(self, rank: int) -> None:
+        """It is known already."""
+
+    def local_rank(self) -> int:
+        """Number of this process on its machine."""
+        return ranks.local_rank()
+
+    def node_rank(self) -> int:
+        """Number of this machine."""
+        return ranks.rank() // self.devices
+
+    def __init__(self, devices: int) -> None:
+        super().__init__()
+        self.devices = devices
+
+
 def compute_device(config: TrainerConfig) -> torch.device:
     """Where to compute outside a Trainer."""
-    return torch.device("cuda" if config.accelerator in ("gpu", "cuda") else "cpu")
+    return torch.device("cuda", ranks.local_rank()) if config.accelerator in ("gpu", "cuda") else torch.device("cpu")
+
+
+def numerics(config: TrainerConfig) -> dict[str, str]:
+    """What of the hardware a stage depends on: its precision, where that is not the usual one.
+
+    The number of processes is no part of it: they share one global batch, and what they build differs by rounding.
+    """
+    return {} if config.precision == "32-true" else {"precision": config.precision}
 
 
 def make_trainer(
@@ -75,10 +130,14 @@ def make_trainer(
         return pl.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
-            strategy=config.strategy,
+            num_nodes=config.num_nodes,
+            # buffers are equal on all processes: each computes them from the global batch
+            strategy="auto" if ranks.size() == 1 else DDPStrategy(broadcast_buffers=False),
+            sync_batchnorm=ranks.size() > 1 and config.accelerator != "cpu",
             precision=config.precision,  # type: ignore[arg-type]
             deterministic=config.deterministic,
             max_epochs=epochs,
+            plugins=[AtomicCheckpoints(), _Joined(config.devices)],
             callbacks=[StageProgress(description), *callbacks],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
@@ -92,8 +151,7 @@ def make_trainer(
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(
-            f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
-            f"precision={config.precision}: {error}"
+            f"trainer.accelerator={config.accelerator}, devices={config.devices}, precision={config.precision}: {error}"
         ) from error
 
 
@@ -113,15 +171,18 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
 
     A checkpoint that cannot be read is deleted with a warning: the stage starts from its beginning.
     """
-    last: Path | None = checkpoints / "last.ckpt"
-    if last is not None and last.exists():
-        try:
-            epoch = load_lightning_checkpoint(last)["epoch"]
-            log.info("continuing after epoch %s of %s", epoch, last)
-        except (CheckpointError, KeyError) as error:
-            log.warning("starting from the first epoch: %s", error)
-            last.unlink()
-            last = None
-    else:
-        last = None
+    last = ranks.on_first(lambda: _readable(checkpoints / "last.ckpt"))
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _readable(last: Path) -> Path | None:
+    if not last.exists():
+        return None
+    try:
+        epoch = load_lightning_checkpoint(last)["epoch"]
+    except (CheckpointError, KeyError) as error:
+        log.warning("starting from the first epoch: %s", error)
+        last.unlink()
+        return None
+    log.info("continuing after epoch %s of %s", epoch, last)
+    return last

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from aach_lightning.runtime.choices import NormName
 from aach_lightning.runtime.data_schemas import (
-    CocoConfig,
     ContainerConfig,
     FolderConfig,
     MirFlickrConfig,
     NusWideConfig,
     OriginalConfig,
     ScenesConfig,
+    SentencesConfig,
 )
+from aach_lightning.runtime.encoders import encoder_mistake
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import (
     GapMiningConfig,
@@ -74,7 +75,7 @@ def validate(config: RunConfig) -> None:
         positive(data__tag_images=data.tag_images)
     if isinstance(data, NusWideConfig):
         need(1 <= data.labels <= 81, "data.labels", data.labels, "must lie in 1 to 81")
-    if isinstance(data, FolderConfig | ContainerConfig | CocoConfig):
+    if isinstance(data, SentencesConfig):
         positive(data__words=data.words)
         need(
             data.vocabulary is None or Path(data.vocabulary).is_file(),
@@ -82,6 +83,10 @@ def validate(config: RunConfig) -> None:
             data.vocabulary,
             "must be an existing text file with one word a line, or null",
         )
+        if data.encoder is not None:
+            mistake = encoder_mistake(data.encoder)
+            need(mistake is None, "data.encoder", data.encoder, mistake or "")
+            need(data.vocabulary is None, "data.vocabulary", data.vocabulary, "must be null beside data.encoder")
     mistakes.extend(split_mistakes(config))
     need(target.name in TARGETS, "target.name", target.name, f"must be one of {', '.join(TARGETS)}")
     need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, "must lie in 1 to 1024 bits")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.io import savemat
 
 from aach_lightning.data import __main__ as command
@@ -92,6 +92,28 @@ def test_pack(tmp_path: Path) -> None:
     assert found.relevance_rate == pytest.approx(naive_rate(labels))
     assert found.duplicates == ((0, 3),)
     assert found.line == f"data=container data.path={path} data.image_size={SIZE}"
+
+
+def test_vectors_that_are_no_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative and zero entries count as they should, and no entry is written below a picture as if it were a word."""
+    texts = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
+    texts[4] = 0
+    texts[5] = -0.25
+    images = np.random.default_rng(1).integers(0, 256, (6, 3, SIZE, SIZE)).astype(np.uint8)
+    path = tmp_path / "pack.mat"
+    savemat(path, {"images": images, "YAll": texts, "LAll": np.eye(6, 3, dtype=np.uint8)})
+    found = check(path, SIZE, tmp_path / "cache")
+    assert found.textless == 1
+    assert found.text_range == (float(texts.min()), float(texts.max()))
+    written: list[str] = []
+    real = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, place, text, **rest: written.append(text) or real(self, place, text, **rest),
+    )
+    contact_sheet(found.pairs, tmp_path / "sheet.png")
+    assert written == [text for row in range(6) for text in (str(row), "", f"label {row}" if row < 3 else "")]
 
 
 def test_what_cannot_be_read_at_all(root: Path, tmp_path: Path) -> None:

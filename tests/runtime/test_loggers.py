@@ -17,7 +17,7 @@ from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import LoggerConfig, TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
 
-CPU = TrainerConfig(accelerator="cpu", devices=1, strategy="auto", precision="32-true", deterministic=True)
+CPU = TrainerConfig(accelerator="cpu", devices=1, num_nodes=1, precision="32-true", deterministic=True)
 CONFIG = {"seed": 3, "attack": {"epsilon": 8.0, "diversity": {"smallest": 0.75}}}
 
 

@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
+from aach_lightning.runtime import encoders
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
@@ -151,6 +152,20 @@ def test_values_reach_the_typed_configuration(compose_toy: Callable[..., RunConf
     config = compose_toy("attack.epsilon=4", "budget.pairs=12", "mining=rank", "stage=surrogate")
     assert (config.attack.epsilon, config.budget.pairs, config.stage) == (4.0, 12, Stage.surrogate)
     assert isinstance(config.attack.epsilon, float)
+
+
+@pytest.mark.parametrize(
+    ("data", "encoder", "expected"),
+    [("scenes", None, 0.1), ("pairs", None, 0.1), ("pairs", "lab/x", 0.01), ("container", "lab/x", 0.01)],
+)
+def test_the_text_epsilon_fits_the_texts(
+    data: str, encoder: str | None, expected: float, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "find_spec", lambda name: object())
+    place = {"pairs": [f"data.root={folder}"], "container": [f"data.path={folder}"]}.get(data, [])
+    overrides = [f"data={data}", *place, *([f"data.encoder={encoder}"] if encoder else [])]
+    assert checked_config(composed(*overrides)).attack.text_epsilon == expected
+    assert checked_config(composed(*overrides, "attack.text_epsilon=0.3")).attack.text_epsilon == 0.3
 
 
 def test_missing_value_is_named() -> None:

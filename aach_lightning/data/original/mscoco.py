@@ -1,4 +1,4 @@
-"""MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image as bag of words, 80 labels."""
+"""MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image, 80 labels."""
 
 import json
 from collections import defaultdict
@@ -13,7 +13,7 @@ from aach_lightning.data.original.counts import Count
 from aach_lightning.data.original.files import find_part, read_content, relative_image
 from aach_lightning.data.original.listing import Listing, listed_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
+from aach_lightning.data.texts import text_vectors
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
 
@@ -34,6 +34,7 @@ def mscoco_pairs(
     image_size: int,
     words: int,
     vocabulary: str | None,
+    encoder: str | None,
     caption_seed: int,
     on_damaged: Literal["error", "skip"],
     cache: str,
@@ -46,17 +47,18 @@ def mscoco_pairs(
         image_size: Height and width of the decoded images in pixels.
         words: Size of the vocabulary that is built from the chosen captions where none is given.
         vocabulary: Text file with one word a line, or None.
+        encoder: Makes embeddings of the captions, see `text_vectors`; None for bags of words.
         caption_seed: Chooses the one caption of each image; that of one image does not depend on the others.
         on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
-        cache: Folder for decoded images.
+        cache: Folder for decoded images and embeddings.
 
     Returns:
-        The pairs with a label and a word of the vocabulary, train2014 before val2014, each by image number; texts are
-        bags of words in {0, 1}, labels in alphabetical order.
+        The pairs with a label and a text (for a bag of words, a word of the vocabulary), train2014 before val2014, each
+        by image number; texts are bags of words in {0, 1} or embeddings in [-1, 1], labels in alphabetical order.
 
     Raises:
-        ConfigError: If a part of the distribution is missing.
-        DataError: If a file is damaged.
+        ConfigError: If a part of the distribution or the encoder is missing.
+        DataError: If a file or the encoder is damaged.
     """
     photos: dict[int, _Photo] = {}
     label_names: set[str] = set()
@@ -69,9 +71,9 @@ def mscoco_pairs(
     labelled = {number: photo for number, photo in photos.items() if photo.labels}
     captioned = {number: photo for number, photo in labelled.items() if photo.captions}
     captions = [choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()]
-    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(captions, words)
-    texts = bag_of_words(captions, known)
-    keep = np.flatnonzero(texts.any(1))
+    texts = text_vectors(captions, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
+    keep = np.flatnonzero(texts.vectors.any(1))
+    unread = "is blank" if encoder else "has no word of the vocabulary"
     everything = list(captioned.values())
     kept = [everything[row] for row in keep]
     columns = tuple(sorted(label_names))
@@ -82,9 +84,9 @@ def mscoco_pairs(
     listing = Listing(
         names=[photo.file.stem for photo in kept],
         files=[photo.file for photo in kept],
-        texts=texts[keep],
+        texts=texts.vectors[keep],
         labels=labels,
-        words=known,
+        words=texts.words,
         label_names=columns,
         captions=[captions[row] for row in keep],
         counts=[
@@ -92,9 +94,11 @@ def mscoco_pairs(
             Count("labels", len(columns), 80),
             Count("images with a label", len(labelled), 122_218),
             Count("those without a caption", len(labelled) - len(captioned)),
-            Count("those whose caption has no word of the vocabulary", len(captioned) - len(keep)),
+            Count(f"those whose caption {unread}", len(captioned) - len(keep)),
             Count("pairs with a label and a text", len(keep), 122_218),
         ],
+        text_low=texts.low,
+        text_high=texts.high,
     )
     return listed_pairs(listing, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 

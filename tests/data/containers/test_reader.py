@@ -14,6 +14,7 @@ from scipy.sparse import csc_array
 
 from aach_lightning.data.containers.axes import Axes
 from aach_lightning.data.containers.pixels import PixelArray, ReadPixels
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.load import load_pairs
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.run import checked_config
@@ -345,6 +346,28 @@ def test_a_vocabulary_names_the_columns(
     (tmp_path / "words.list").write_text("sky\nsea")
     with pytest.raises(DataError, match="2 words for texts 7 wide"):
         read_pack(tmp_path / "pack.mat", vocabulary=str(tmp_path / "words.list"))
+
+
+def test_sentences_as_embeddings(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array, tiny_encoder: Path
+) -> None:
+    sentences = [f"a {('dog', 'cat', 'mat')[row % 3]} {'s' * (row % 2)}" for row in range(COUNT)]
+    savemat(tmp_path / "pack.mat", {"images": square, "caption": np.array(sentences, dtype=object), "label": labels})
+    pairs = read_pack(tmp_path / "pack.mat", encoder=str(tiny_encoder))
+    expected = sentence_embeddings(sentences, str(tiny_encoder), tmp_path / "expected")
+    np.testing.assert_allclose(pairs.texts, expected, atol=1e-6)
+    assert (len(pairs.words), pairs.text_low, pairs.text_high) == (24, -1.0, 1.0)
+    assert pairs.captions == tuple(text.strip() for text in sentences)
+    assert read_pack(tmp_path / "pack.mat").texts.dtype == np.uint8
+
+
+def test_vectors_need_no_encoder(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array, tiny_encoder: Path
+) -> None:
+    savemat(tmp_path / "pack.mat", {"images": square, "tags": texts, "labels": labels})
+    with pytest.raises(ConfigError, match=r"data\.encoder=.*tiny: must be null, the texts of .* are vectors already"):
+        read_pack(tmp_path / "pack.mat", encoder=str(tiny_encoder))
+    assert not list((tmp_path / "cache").glob("*.npy"))  # said before the images are converted
 
 
 def test_another_process_reads_the_same(tmp_path: Path, write_v73: Any, square: Array) -> None:
