@@ -29,6 +29,7 @@ from aach_lightning.runtime.choices import Stage
 from aach_lightning.runtime.files import write_bytes
 from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
@@ -129,6 +130,7 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     for key in ("paths", "logger", "trainer", "stage", "data", "split"):
         del plain[key]
     data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
+    data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
@@ -203,6 +205,7 @@ def _result(
             "pairs": len(pairs),
             "skipped": pairs.skipped,
             "attacked": config.evaluation.queries,
+            "protocol": protocol_name(config.split),
             "query": len(split.query),
             "train": len(split.train),
             "database": len(split.database),

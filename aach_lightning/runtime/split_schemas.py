@@ -47,3 +47,8 @@ def chosen_sizes(split: SplitConfig) -> SizesConfig | None:
         return SizesConfig(query=split.query, train=split.train)
     changed = {key: value for key, value in (("query", split.query), ("train", split.train)) if value is not None}
     return replace(published, **changed)
+
+
+def protocol_name(split: SplitConfig) -> str:
+    """What a split is called in results."""
+    return split.name if split.file is None else "file"

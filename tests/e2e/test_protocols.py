@@ -65,6 +65,7 @@ def test_a_split_file(runs: dict[str, Any]) -> None:
     assert run.status == 0, run.errors
     data = run.result["data"]
     assert (data["query"], data["train"], data["database"], data["attacked"]) == (20, 40, 140, 12)
+    assert data["protocol"] == "file"
     split = Split.load(run.folder / "split.json")
     assert rows(split) == (list(range(20)), list(range(60, 100)), list(range(20, 160)))
     assert data["split_hash"] == split.fingerprint
