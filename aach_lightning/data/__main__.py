@@ -23,8 +23,8 @@ from aach_lightning.runtime.errors import AachError
 _SHOWN = 10
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all went well, 1 after an error that was explained."""
+def command_line() -> argparse.ArgumentParser:
+    """What the two commands take."""
     parser = argparse.ArgumentParser(prog="python -m aach_lightning.data", description="Image-text data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
     looking = commands.add_parser("check", help="say what a file or folder of data holds, and what is wrong with it")
@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetching = commands.add_parser("download", help="fetch the official archives of a data set and unpack them")
     fetching.add_argument("name", choices=sorted(SOURCES))
     fetching.add_argument("--to", type=Path, help="folder (default: data/NAME)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 after an error that was explained."""
+    parser = command_line()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     console = Console()

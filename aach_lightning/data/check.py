@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import track
 
 from aach_lightning.data.kinds import Kind, data_line, recognise
 from aach_lightning.data.pairs import Pairs
@@ -149,7 +150,7 @@ def _combinations(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray
 def duplicate_images(pairs: Pairs) -> tuple[tuple[int, ...], ...]:
     """Groups of rows whose decoded images are equal, in order of their first row."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for row in range(len(pairs)):
+    for row in track(range(len(pairs)), "comparing images", transient=True):
         image = pairs.images[row if pairs.image_rows is None else pairs.image_rows[row]]
         groups[digest(np.ascontiguousarray(image).data.cast("B"))].append(row)
     return tuple(tuple(rows) for rows in groups.values() if len(rows) > 1)

@@ -12,6 +12,8 @@ from aach_lightning.data.containers.variable import Variable
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
 
+MAX_PAIRS = 2**24
+
 
 @dataclass(frozen=True)
 class PartRows:
@@ -60,6 +62,8 @@ def read_rows(part: Part) -> PartRows:
         found = f"agree on {sorted(possible)}" if possible else "agree on none"
         raise DataError(f"data.path: how many pairs there are cannot be told from the shapes, which {found}: {shapes}")
     count = possible.pop()
+    if count > MAX_PAIRS:
+        raise DataError(f"data.path: {part.images.where}: {count:,} pairs, more than {MAX_PAIRS:,} allowed")
     return PartRows(
         split=part.split,
         images=part.images,

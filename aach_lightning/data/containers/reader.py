@@ -15,8 +15,9 @@ from aach_lightning.data.containers.matrices import Texts
 from aach_lightning.data.containers.part_rows import PartRows, read_rows
 from aach_lightning.data.containers.pixels import CONVERTER, ReadPixels, ReadUnplanned, unpacked
 from aach_lightning.data.containers.pooled import pool_parts
+from aach_lightning.data.containers.rehearsal import rehearse
 from aach_lightning.data.containers.roles import find_parts
-from aach_lightning.data.containers.source import open_variables
+from aach_lightning.data.containers.source import open_variables, pack_files
 from aach_lightning.data.images import DECODER, ReadFile
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import text_vectors, unnamed
@@ -62,6 +63,7 @@ def container_pairs(
             sentences.
         DataError: If the pack is damaged, holds features instead of pixels, or its layout is not known.
     """
+    rehearse(pack_files(Path(path)), Path(cache))
     parts, given = pool_parts([read_rows(part) for part in find_parts(open_variables(Path(path)))])
     labels = _stacked([part.labels for part in parts], "labels", path)
     if not labels.any():
