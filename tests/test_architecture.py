@@ -30,7 +30,7 @@ ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
     "wandb": f"{PACKAGE}.runtime.loggers",
-    "matplotlib": f"{PACKAGE}.reports.picture",
+    "matplotlib": f"{PACKAGE}.reports.figure",
 }
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 

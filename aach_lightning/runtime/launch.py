@@ -39,13 +39,11 @@ class _Launcher:
     local_rank: str
     size: str
     job: str
-    machines: str
+    machines: str = ""
 
 
 _LAUNCHERS = (
-    _Launcher(
-        "SUBMITIT_LOCAL_GLOBALID", "SUBMITIT_LOCAL_LOCALID", "SUBMITIT_LOCAL_NTASKS", "SUBMITIT_LOCAL_JOB_ID", ""
-    ),
+    _Launcher("SUBMITIT_LOCAL_GLOBALID", "SUBMITIT_LOCAL_LOCALID", "SUBMITIT_LOCAL_NTASKS", "SUBMITIT_LOCAL_JOB_ID"),
     # those of a step, which srun sets: a batch script that does not use srun is one process, whatever was allocated
     _Launcher("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "SLURM_JOB_ID", "SLURM_STEP_NODELIST"),
 )
@@ -100,7 +98,8 @@ def _run_launched(config: RunConfig, main: Main, launcher: _Launcher) -> None:
     os.environ[ranks.LOCAL_RANK] = os.environ[launcher.local_rank]
     address = "127.0.0.1"
     if trainer.num_nodes > 1:
-        address = SLURMEnvironment.resolve_root_node_address(os.environ[launcher.machines])
+        first = SLURMEnvironment.resolve_root_node_address(os.environ.get(launcher.machines, ""))
+        address = os.environ.get("MASTER_ADDR", first)
     # neighbouring jobs, steps of one job, and the jobs of a sweep within this process: each has a port of its own
     meeting = int(os.environ.get("SLURM_STEP_ID", "0")) + next(_meetings)
     port = 15000 + (int(os.environ[launcher.job]) + 1009 * meeting) % 10000

@@ -12,10 +12,11 @@ import torch
 from lightning_fabric.plugins import ClusterEnvironment
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
+from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
@@ -32,6 +33,7 @@ _NOT_OUR_CASE = (
     "exists and is not empty",
     "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
     "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
     "The `srun` command is available",  # a batch script without it is one process
 )
@@ -81,7 +83,7 @@ class _Joined(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """Never asked for: it is given to the strategy."""
+        """Never asked for: it is given to the Trainer."""
         return False
 
     def world_size(self) -> int:
@@ -153,11 +155,13 @@ def make_trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
-            strategy="auto" if ranks.size() == 1 else "ddp",
-            plugins=_Joined(config.devices),
+            # buffers are equal on all processes: each computes them from the global batch
+            strategy="auto" if ranks.size() == 1 else DDPStrategy(broadcast_buffers=False),
+            sync_batchnorm=ranks.size() > 1 and config.accelerator != "cpu",
             precision=config.precision,  # type: ignore[arg-type]
             deterministic=config.deterministic,
             max_epochs=epochs,
+            plugins=[AtomicCheckpoints(), _Joined(config.devices)],
             callbacks=[StageProgress(description), _PlainTermination(), *callbacks],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),

@@ -162,6 +162,6 @@ def validate(config: RunConfig) -> None:
         evaluation.queries,
         f"attacked queries are the first of the query part: must be at most split.query={config.split.query}",
     )
-    positive(trainer__devices=config.trainer.devices)
+    positive(trainer__devices=config.trainer.devices, trainer__num_nodes=config.trainer.num_nodes)
     if mistakes:
         raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
