@@ -1,5 +1,7 @@
 """The errors that a person can act on: they are shown without a traceback."""
 
+import copy
+
 
 class AachError(Exception):
     """Base of all errors whose message says what was received, what is allowed and which key to change."""
@@ -16,6 +18,15 @@ def mark_reported(error: BaseException) -> None:
 def is_reported(error: BaseException) -> bool:
     """Whether another process tells this error to the user."""
     return bool(getattr(error, _REPORTED, False))
+
+
+def sendable(error: BaseException) -> BaseException:
+    """The error itself, or its text where another process could not unpickle it."""
+    try:
+        copy.deepcopy(error)
+    except Exception:  # its arguments are not those of its constructor
+        return AachError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class ConfigError(AachError):

@@ -154,6 +154,6 @@ def validate(config: RunConfig) -> None:
     evaluation = config.evaluation
     positive(evaluation__queries=evaluation.queries, evaluation__picture_rows=evaluation.picture_rows)
     not_negative(evaluation__held_out=evaluation.held_out)
-    positive(trainer__devices=config.trainer.devices)
+    positive(trainer__devices=config.trainer.devices, trainer__num_nodes=config.trainer.num_nodes)
     if mistakes:
         raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))

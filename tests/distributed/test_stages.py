@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, distributed
 
 from aach_lightning import cli
+from aach_lightning.runtime import ranks
 from aach_lightning.runtime.launch import run_in_processes
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import register_schemas
@@ -89,6 +90,17 @@ def attack(folder: Path, store: str, size: int, *overrides: str) -> Callable[[in
     return lambda rank: run_in_processes(configured(folder, store, size, *overrides), cli.attack)
 
 
+def fail_second(folder: Path, store: str) -> Callable[[int], None]:
+    """The second process fails while the first one waits for it."""
+
+    def main(config: Any) -> None:
+        if ranks.rank() == 1:
+            raise ZeroDivisionError("the cause")
+        ranks.barrier()
+
+    return lambda rank: run_in_processes(configured(folder, store, 2), main)
+
+
 def copied(folder: Path, source: str, store: str, *stages: str) -> None:
     for stage in stages:
         shutil.copytree(folder / source / stage, folder / store / stage)
@@ -109,6 +121,7 @@ def run_worlds(folder: Path) -> None:
     run_world(folder, "damaged", 2, attack(folder, "damaged", 2, *IMAGES))
     run_world(folder, "seeds", 2, lambda rank: attack(folder, "seeds", 2, f"seed={rank}")(rank))
     run_world(folder, "count", 2, attack(folder, "count", 3))
+    run_world(folder, "second", 2, fail_second(folder, "second"))
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +219,13 @@ def test_what_goes_wrong_when_the_first_process_asks_reaches_all(worlds: Path) -
     found = outcomes(worlds, "damaged", 2)
     assert found[0] == found[1]
     assert found[0].startswith("Ledger")
+
+
+def test_the_traceback_that_is_kept_is_the_cause(worlds: Path) -> None:
+    found = outcomes(worlds, "second", 2)
+    assert found[1] == "ZeroDivisionError: the cause"
+    assert "Connection closed" in found[0]  # all that the first process knows
+    assert (worlds / "output" / "second" / "error.txt").read_text().endswith("ZeroDivisionError: the cause\n")
 
 
 def test_different_configurations_are_refused_by_all(worlds: Path) -> None:
