@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException  # 
 
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
+from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
@@ -131,7 +132,7 @@ def make_trainer(
             precision=config.precision,  # type: ignore[arg-type]
             deterministic=config.deterministic,
             max_epochs=epochs,
-            callbacks=[StageProgress(description), *callbacks],
+            callbacks=[StageProgress(description), CurvesInCheckpoint(logger), *callbacks],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_model_summary=False,
