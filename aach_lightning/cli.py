@@ -1,7 +1,7 @@
 """The two commands, each a list of steps."""
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_del
 from aach_lightning.attacks.module import Modality
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
+from aach_lightning.data.protocols.choose import split_note, split_pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Query, Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
@@ -23,17 +24,19 @@ from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
-from aach_lightning.reports.tracking import make_job, track_reports, track_result
+from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
 from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import Stage
 from aach_lightning.runtime.files import digest_json, write_bytes
 from aach_lightning.runtime.loggers import track
 from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
-from aach_lightning.runtime.wandb_run import check_login, find_run, wanted_by_agent
+from aach_lightning.runtime.validate_split import validate_parts
+from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.blackbox import BlackBox
@@ -60,7 +63,7 @@ def train(config: RunConfig) -> None:
             reports["surrogate"] = _agreement(config, pairs, split, surrogate, CodeIndex.load(target.path))
             show_report("surrogate", reports["surrogate"], surrogate.path, console)
         track_reports(reports)
-    _show_run(config, memory, console)
+    show_run(config.logger, memory, console)
     if ranks.is_first():
         shutil.rmtree(memory, ignore_errors=True)  # the next job of this kind has nothing to continue
 
@@ -152,6 +155,7 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     for key in ("paths", "logger", "trainer", "stage", "data", "split"):
         del plain[key]
     data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
+    data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
@@ -167,17 +171,14 @@ def _publish(config: RunConfig, finished: Artifact, console: Console) -> None:
     console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)
     if (output / PICTURE).exists():
         console.print(f"picture: {output / PICTURE}", markup=False, soft_wrap=True)
-    _show_run(config, finished.path, console)
-
-
-def _show_run(config: RunConfig, memory: Path, console: Console) -> None:
-    if (run := find_run(config.logger, memory)) is not None:
-        console.print(f"W&B:     {run}", markup=False, soft_wrap=True)
+    show_run(config.logger, finished.path, console)
 
 
 def _data(config: RunConfig) -> tuple[Pairs, Split]:
     pairs = ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
-    return pairs, make_split(len(pairs), config.split.query, config.split.train, config.split.seed)
+    split = split_pairs(config.split, pairs)
+    validate_parts(config, len(split.query), len(split.train))
+    return replace(pairs, note=split_note(config.split, pairs)), split
 
 
 def _modalities(config: RunConfig) -> tuple[Modality, ...]:
@@ -231,6 +232,8 @@ def _result(
             "pairs": len(pairs),
             "skipped": pairs.skipped,
             "attacked": config.evaluation.queries,
+            "protocol": protocol_name(config.split),
+            "query": len(split.query),
             "train": len(split.train),
             "database": len(split.database),
             "labels": len(pairs.label_names),

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.loggers import log_outcome
 from aach_lightning.runtime.run import sweep_name, sweep_overrides
-from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.wandb_run import Job, Table
+from aach_lightning.runtime.schemas import LoggerConfig, RunConfig
+from aach_lightning.runtime.wandb_run import Job, Table, find_run
 
 _LONGEST_NAME = 128  # of W&B
 _UNTOLD = ("logger", "paths.", "hydra.")  # overrides that say nothing about an experiment
@@ -65,6 +66,12 @@ def track_result(result: Result, exhibits: Sequence[Exhibit] = ()) -> None:
 def track_reports(reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Tell the W&B run of the job, if there is one, what trained stages say of themselves, by stage."""
     log_outcome(_numbers({"report": reports}), {})
+
+
+def show_run(config: LoggerConfig, memory: Path, console: Console) -> None:
+    """Print where the W&B run of a job is to be seen, or how it is sent; nothing where there is none."""
+    if (run := find_run(config, memory)) is not None:
+        console.print(f"W&B:     {run}", markup=False, soft_wrap=True)
 
 
 def _result_numbers(result: Result) -> dict[str, float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from aach_lightning.runtime.choices import (
     LoggerName,
@@ -16,15 +16,7 @@ from aach_lightning.runtime.choices import (
     TripletForm,
 )
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
-
-
-@dataclass
-class SplitConfig:
-    """Sizes of the parts; the database is everything but the queries."""
-
-    query: int = MISSING
-    train: int = MISSING
-    seed: int = MISSING
+from aach_lightning.runtime.split_schemas import SplitConfig
 
 
 @dataclass
@@ -210,6 +202,15 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+def if_null(value: Any, first: Any, second: Any) -> Any:
+    """`${if_null:value,first,second}` in conf/: first where value is null, else second."""
+    return first if value is None else second
+
+
+# here and not below: the processes of a launcher import this file, but nobody calls anything in it there
+OmegaConf.register_new_resolver("if_null", if_null, replace=True)
 
 
 def register_schemas() -> None:

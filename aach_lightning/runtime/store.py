@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from filelock import FileLock, Timeout
 
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.errors import StoreError
-from aach_lightning.runtime.files import digest_json, disk_errors, sync_directory, write_json
+from aach_lightning.runtime.files import PART, digest_json, disk_errors, sync_directory, write_json
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "artifact.json"
+CHECKPOINTS = "checkpoints"  # folder in an unfinished build; no part of what is built
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,19 @@ class ArtifactStore:
         if building.exists():
             log.info("%s: continuing the unfinished build in %s", stage, building)
         building.mkdir(exist_ok=True)
+        for part in building.rglob(f".*{PART}"):  # half-written when the build was killed
+            part.unlink()
         (building / MANIFEST).unlink(missing_ok=True)  # of a build that was killed just before the rename
         return False
 
     @staticmethod
     def _finish(stage: str, final: Path, building: Path, depends_on: dict[str, Any]) -> None:
-        files = {str(f.relative_to(building)): f.stat().st_size for f in sorted(building.rglob("*")) if f.is_file()}
+        found = sorted(path.relative_to(building) for path in building.rglob("*") if path.is_file())
+        files = {str(file): (building / file).stat().st_size for file in found if file.parts[0] != CHECKPOINTS}
         write_json(building / MANIFEST, {"stage": stage, "depends_on": depends_on, "files": files})
         building.rename(final)
         sync_directory(final.parent)
+        shutil.rmtree(final / CHECKPOINTS, ignore_errors=True)
 
     @staticmethod
     def _check(folder: Path) -> None:

@@ -14,7 +14,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
+from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
@@ -32,6 +32,7 @@ _NOT_OUR_CASE = (
     "exists and is not empty",
     "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
     "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
 )
 
@@ -48,7 +49,10 @@ class ReseedEachEpoch(Callback):
 
 
 class _Joined(ClusterEnvironment):
-    """Tells Lightning that the processes of this run exist and have found each other."""
+    """Tells Lightning that the processes of this run exist and have found each other.
+
+    Lightning otherwise looks for SLURM itself, and requeues jobs that submitit requeues too.
+    """
 
     creates_processes_externally = True
     main_address = "127.0.0.1"
@@ -56,7 +60,7 @@ class _Joined(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """Never asked for: it is given to the strategy."""
+        """Never asked for: it is given to the Trainer."""
         return False
 
     def world_size(self) -> int:
@@ -128,10 +132,13 @@ def make_trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
-            strategy="auto" if ranks.size() == 1 else DDPStrategy(cluster_environment=_Joined(config.devices)),
+            # buffers are equal on all processes: each computes them from the global batch
+            strategy="auto" if ranks.size() == 1 else DDPStrategy(broadcast_buffers=False),
+            sync_batchnorm=ranks.size() > 1 and config.accelerator != "cpu",
             precision=config.precision,  # type: ignore[arg-type]
             deterministic=config.deterministic,
             max_epochs=epochs,
+            plugins=[AtomicCheckpoints(), _Joined(config.devices)],
             callbacks=[StageProgress(description), CurvesInCheckpoint(logger), *callbacks],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),

@@ -23,7 +23,7 @@ from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed
-from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,
     checkpoint_callbacks,
@@ -125,7 +125,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
         augmentation if augmentation.active else None,
         config.seed,
     )
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     with stage_logger("surrogate") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
         trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)

@@ -27,7 +27,7 @@ from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig, TargetConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
-from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,
     checkpoint_callbacks,
@@ -131,7 +131,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
         target.text_lr,
         target.epochs,
     )
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
         trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)

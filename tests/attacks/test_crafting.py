@@ -1,18 +1,20 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_deltas
 from aach_lightning.attacks.module import AttackModule, Modality
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks import TextMLP, TextMultiScale
 from aach_lightning.networks.build import build_network
-from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.runtime.choices import LoggerName
 from aach_lightning.runtime.curves import read_rows
 from aach_lightning.runtime.loggers import track
@@ -172,6 +174,32 @@ def test_spaces_are_in_units_of_the_inputs(compose_toy: Callable[..., RunConfig]
     image, text = attack_space(config, toy_pairs, "image"), attack_space(config, toy_pairs, "text")
     assert (image.epsilon, image.norm, image.low, image.high) == (4 / 255, "l2", 0.0, 1.0)
     assert (text.epsilon, text.norm, text.low, text.high) == (0.2, "l2", 0.0, 1.0)
+
+
+@pytest.mark.parametrize("network", [TextMLP, TextMultiScale])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_texts_may_be_negative(
+    desk: Callable[..., Desk], toy_pairs: Pairs, network: Callable[..., nn.Module], norm: str
+) -> None:
+    """Vectors of length 1, some at the rim of [-1, 1]."""
+    vectors = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    vectors[3] = np.eye(16)[2]
+    vectors[50] = -np.eye(16)[5]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    here = desk("one", f"attack.norm={norm}", "attack.text_epsilon=0.3")
+    here.source.text = Encoder(network(16, width=32), HashHead(32, 16)).eval()
+    here.pairs = replace(toy_pairs, texts=vectors, text_low=-1.0, text_high=1.0)
+    clean = torch.from_numpy(vectors[ROWS])
+    delta = here.craft("text")
+    changed = clean + delta
+    sizes = delta.abs().amax(1) if norm == "linf" else delta.norm(dim=1)
+    assert float(sizes.max()) <= 0.3 + 1e-6
+    assert float(sizes.min()) > 0.05
+    assert bool((changed.abs() <= 1).all())
+    assert bool((changed < 0).any())
+    noise = attack_space(here.config.attack, here.pairs, "text").sign_noise(clean, torch.sign(clean))
+    assert float(noise[0].abs().max()) <= 0.3
+    assert noise[0, 5] == 0  # row 50 is at its limit there already
 
 
 def test_a_bank_holds_the_other_modality(desk: Callable[..., Desk]) -> None:

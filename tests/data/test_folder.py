@@ -4,14 +4,18 @@ import random
 import shutil
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.folder import folder_pairs
 from aach_lightning.data.images import ReadFile
 from aach_lightning.data.pairs import Pairs
@@ -41,7 +45,8 @@ def write_table(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def read_folder(root: Path, **changes: Any) -> Pairs:
-    values = {"name": "own", "image_size": SIZE, "words": 10, "vocabulary": None, "on_damaged": "error", **changes}
+    texts = {"words": 10, "vocabulary": None, "encoder": None}
+    values = {"name": "own", "image_size": SIZE, **texts, "on_damaged": "error", **changes}
     return folder_pairs(root=str(root), cache=str(root.parent / "cache"), **values)
 
 
@@ -153,6 +158,28 @@ def test_vocabulary_keeps_the_most_frequent_words(root: Path) -> None:
     assert read_folder(root, words=2).words == ("common", "word0")
 
 
+def test_texts_as_embeddings(root: Path, tiny_encoder: Path) -> None:
+    rows = table(root)
+    write_table(
+        root, [(*row[:2], text, row[3]) for row, text in zip(rows, ["a dog", "", "a cat", "a dog"], strict=True)]
+    )
+    pairs = read_folder(root, encoder=str(tiny_encoder))
+    expected = sentence_embeddings(["a dog", "a cat"], str(tiny_encoder), root.parent / "expected")
+    zero = np.zeros(24)
+    np.testing.assert_allclose(pairs.texts, [expected[0], zero, expected[1], expected[0]], atol=1e-6)
+    assert (pairs.text_low, pairs.text_high) == (-1.0, 1.0)
+    assert pairs.words == tuple(f"#{entry}" for entry in range(24))
+    assert pairs.captions == ("a dog", "", "a cat", "a dog")
+    assert pairs.batch([2]).texts.numpy().tolist() == [pairs.texts[2].tolist()]
+
+
+def test_the_fingerprint_is_of_the_embeddings_too(root: Path, write_encoder: Callable[..., Path]) -> None:
+    folders = [write_encoder(root.parent / f"encoder{seed}", seed) for seed in (0, 1)]
+    prints = {read_folder(root, encoder=str(folder)).fingerprint for folder in (*folders, folders[0])}
+    assert len(prints) == 2
+    assert read_folder(root).fingerprint not in prints
+
+
 def test_byte_order_mark_quoted_line_breaks_and_further_columns(root: Path) -> None:
     content = 'note,labels,text,image,id\r\nx,dog,"a ""big"" dog,\r\nin two lines",images/1.png,ü1\r\n'
     (root / "pairs.csv").write_bytes(b"\xef\xbb\xbf" + content.encode())
@@ -262,6 +289,21 @@ def test_changed_bytes_are_read_or_refused(tmp_path: Path, kind: str) -> None:
     assert refused > 5
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize(
+    ("mode", "options"), [("RGB", {}), ("RGB", {"progressive": True}), ("CMYK", {}), ("L", {"quality": 95})]
+)
+def test_truncated_jpegs_are_refused(tmp_path: Path, mode: str, options: dict[str, Any], share: float) -> None:
+    """As broken downloads are: the header is whole, and the missing rest would be grey."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "x.jpg", **options)
+    whole = (tmp_path / "x.jpg").read_bytes()
+    assert ReadFile((tmp_path / "x.jpg",), SIZE)(0).shape == (3, SIZE, SIZE)
+    (tmp_path / "x.jpg").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DataError, match=r"x\.jpg: .*truncated"):
+        ReadFile((tmp_path / "x.jpg",), SIZE)(0)
+
+
 def test_any_error_of_a_decoder_counts_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged EXIF block can make Pillow raise struct.error, which is neither an OSError nor a ValueError."""
     path = tmp_path / "x.png"
@@ -345,6 +387,34 @@ def test_wrong_tables(root: Path, content: str, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         read_folder(root)
     assert str(root / "pairs.csv") in str(caught.value)
+
+
+PIECES = st.sampled_from(
+    [b"a", b"b", b"1.png", b"images/1.png", b"dog", b"|", b",", b'"', b"\n", b"\r\n", b"\0", b"\xff", b"..", b"/", b" "]
+)
+
+
+@given(
+    rows=st.lists(PIECES, max_size=30).map(b"".join),
+    header=st.sampled_from([b"id,image,text,labels\n", b"\xef\xbb\xbflabels,text,image,id\r\n", b""]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_below_the_header_give_pairs_or_a_clear_error(
+    rows: bytes, header: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any" / "data"
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name in ("1.png", "images/1.png"):
+        Image.new("RGB", (2, 2)).save(folder / name)
+    (folder / "pairs.csv").write_bytes(header + rows)
+    try:
+        pairs = read_folder(folder, image_size=2, on_damaged="skip")
+    except DataError as error:
+        assert str(folder) in str(error)  # noqa: PT017  (either outcome is right)
+        return
+    assert len(pairs) == len(set(pairs.names)) > 0
+    assert pairs.label_names
+    assert pairs.images.shape[1:] == (3, 2, 2)
 
 
 def test_table_in_another_encoding(root: Path) -> None:
