@@ -22,8 +22,9 @@ from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.choices import StepName
+from aach_lightning.runtime.choices import LoggerName, StepName
 from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import make_trainer, numerics
@@ -119,6 +120,7 @@ def ensure_deltas(
         codes = torch.split(anchors, config.attack.batch_size)
 
     description = f"crafting {modality}s, {name.replace('_', ' ')}"
+    stage = f"attack/{modality}" if name == "attack" else f"attack/{modality}_{name}"
 
     def build(folder: Path) -> None:
         module = _module(config, source, make_bank(), pairs, modality)
@@ -126,14 +128,19 @@ def ensure_deltas(
         unfinished = ranks.on_first(lambda: unfinished)
         remaining = unfinished[ranks.rank() :: ranks.size()]  # an item is crafted by one process alone
         data = _AttackData(_AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining]))
-        if unfinished:
-            trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
-            trainer.predict(module, datamodule=data, return_predictions=False)
-        ranks.barrier()
-        if not ranks.is_first():
-            return
-        files = [_file(folder, number) for number in range(len(batches))]
-        save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
+        with stage_logger(stage) as curves:
+            if unfinished:
+                trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
+                trainer.predict(module, datamodule=data, return_predictions=False)
+            ranks.barrier()
+            if not ranks.is_first():
+                return
+            files = [_file(folder, number) for number in range(len(batches))]
+            crafted = [load_tensors(file) for file in files]
+            if curves is not None:
+                for step, mean in enumerate(_mean_objective(crafted)):
+                    curves.log_metrics({f"{stage}/loss": mean}, step)
+        save_tensors(folder / DELTA, {"delta": torch.cat([batch["delta"] for batch in crafted])})
         for file in files:
             file.unlink()
 
@@ -165,7 +172,18 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
         attack.random_start,
         diversity if modality == "image" and diversity.probability > 0 else None,
         config.seed,
+        record=config.logger.name is not LoggerName.none,
     )
+
+
+def _mean_objective(crafted: Sequence[dict[str, Tensor]]) -> list[float]:
+    """Mean objective of each step over the items of all batches that recorded it: of all processes and restarts."""
+    recorded = [batch for batch in crafted if "objective" in batch]
+    if not recorded:
+        return []
+    items = sum(len(batch["delta"]) for batch in recorded)
+    mean: list[float] = (torch.stack([batch["objective"] for batch in recorded]).sum(dim=0) / items).tolist()
+    return mean
 
 
 class _AttackBatches(Dataset[AttackBatch]):
@@ -204,7 +222,9 @@ class _Writer(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        save_tensors(_file(self.folder, self.numbers[batch_idx]), {"delta": prediction})
+        recorded = getattr(pl_module, "recorded", None)
+        objective = {} if recorded is None else {"objective": recorded}
+        save_tensors(_file(self.folder, self.numbers[batch_idx]), {"delta": prediction, **objective})
 
 
 def _file(folder: Path, number: int) -> Path:

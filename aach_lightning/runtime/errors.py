@@ -43,3 +43,7 @@ class StoreError(AachError):
 
 class CheckpointError(AachError):
     """A file of weights is unreadable, unsafe to load, or made for another network."""
+
+
+class TrackingError(AachError):
+    """Experiment tracking was asked for and cannot start."""

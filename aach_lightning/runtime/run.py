@@ -104,6 +104,16 @@ def _in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
+def sweep_name() -> str | None:
+    """Name of the multirun that this job belongs to, or None."""
+    return Path(HydraConfig.get().sweep.dir).name if _in_sweep() else None
+
+
+def sweep_overrides() -> list[str]:
+    """What a job of a multirun was told on the command line; nothing outside of one."""
+    return list(HydraConfig.get().overrides.task) if _in_sweep() else []
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Lightning answers Ctrl-C in the middle of training with exit status 1: give it back as what it was."""

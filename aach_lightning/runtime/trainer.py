@@ -17,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException  # 
 
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
+from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
@@ -162,7 +163,7 @@ def make_trainer(
             deterministic=config.deterministic,
             max_epochs=epochs,
             plugins=[AtomicCheckpoints(), _Joined(config.devices)],
-            callbacks=[StageProgress(description), _PlainTermination(), *callbacks],
+            callbacks=[StageProgress(description), _PlainTermination(), CurvesInCheckpoint(logger), *callbacks],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_model_summary=False,

@@ -22,6 +22,7 @@ from torch import Tensor, distributed
 
 from aach_lightning import cli
 from aach_lightning.runtime import ranks
+from aach_lightning.runtime.curves import read_rows
 from aach_lightning.runtime.launch import run_in_processes
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import register_schemas
@@ -35,6 +36,7 @@ FEATURES = (
     "target.image_net.frozen=true",
     "surrogate.image_net.frozen=true",
     "surrogate.augmentation={flip: false, zoom: 0.0, noise: 0.0}",
+    "logger=csv",
 )
 
 pytestmark = [
@@ -204,6 +206,22 @@ def test_from_equal_weights_come_equal_bits(worlds: Path, size: int) -> None:
         assert torch.equal(found["delta"], expected["delta"])
         assert float(found["delta"].abs().max()) > 0
     assert result(worlds, f"crafting-{size}") == result(worlds, "images-1")
+
+
+def test_equal_curves_written_once_and_over_all_items(worlds: Path) -> None:
+    one, many = (worlds / "output" / f"features-{size}" / "curves" for size in (1, 2))
+    names = sorted(str(path.relative_to(one)) for path in one.rglob("*.csv"))
+    assert names == sorted(str(path.relative_to(many)) for path in many.rglob("*.csv"))
+    assert len(names) == 6
+    for name in names:
+        expected, found = read_rows(one / name), read_rows(many / name)
+        assert [list(row) for row in found] == [list(row) for row in expected]
+        losses = [key for key in expected[0] if key.endswith("/loss")]
+        for row, other in zip(found, expected, strict=True):
+            assert row["step"] == other["step"]
+            for key in losses:
+                if key in other:
+                    assert row[key] == pytest.approx(other[key], rel=1e-3)
 
 
 def test_one_output_tree(worlds: Path) -> None:
