@@ -114,10 +114,10 @@ def _attack(
         deltas[modality] = {}
         codes = None if anchors is None else (answers.text_codes if modality == "image" else answers.image_codes)
         for query, (source, key) in sources.items():
-            with watch.stage(f"{query} {modality}"):
+            with watch.stage(f"{query} {modality}") as speed:
                 bank = partial(build_bank, source, pairs, answers.rows, modality, codes, compute_device(config.trainer))
                 deltas[modality][query] = ensure_deltas(
-                    config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store
+                    config, query, source, key, bank, surrogate.key, pairs, rows, anchors, modality, store, speed
                 )
     outcomes: dict[Modality, DirectionOutcome] = {}
     with watch.stage("measurement"):

@@ -1,7 +1,7 @@
 """The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modal
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
@@ -27,6 +28,7 @@ from aach_lightning.runtime.errors import CheckpointError
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.throughput import throughput
 from aach_lightning.runtime.trainer import make_trainer, numerics
 
 DELTA = "delta.safetensors"
@@ -79,6 +81,7 @@ def ensure_deltas(
     anchors: Tensor | None,
     modality: Modality,
     store: ArtifactStore,
+    speed: dict[str, float] | None = None,
 ) -> Tensor:
     """Find or learn the deltas of some items.
 
@@ -94,6 +97,7 @@ def ensure_deltas(
         anchors: int8, N x K, the target's own codes of the attacked items, or None.
         modality: Which half is attacked.
         store: Where finished deltas lie.
+        speed: Gets the numbers of `Throughput` where deltas were learned.
 
     Returns:
         float32, N x the shape of the attacked inputs.
@@ -130,8 +134,12 @@ def ensure_deltas(
         data = _AttackData(_AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining]))
         with stage_logger(stage) as curves:
             if unfinished:
-                trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
+                # whatever the precision of the network: delta, its bounds and the objective are float32
+                hardware = replace(config.trainer, precision="32-true")
+                trainer = make_trainer(hardware, folder, description, callbacks=[_Writer(folder, remaining)])
                 trainer.predict(module, datamodule=data, return_predictions=False)
+                if speed is not None:
+                    speed.update(throughput(trainer).numbers(config.attack.steps))
             ranks.barrier()
             if not ranks.is_first():
                 return
@@ -159,7 +167,7 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
     queried = len(bank.relaxed)
     diversity = InputDiversity(attack.diversity.probability, attack.diversity.smallest, config.seed)
     return AttackModule(
-        source,
+        BFloat16Network(source) if _in_bfloat16(config) else source,
         bank,
         modality,
         space,
@@ -184,6 +192,10 @@ def _mean_objective(crafted: Sequence[dict[str, Tensor]]) -> list[float]:
     items = sum(len(batch["delta"]) for batch in recorded)
     mean: list[float] = (torch.stack([batch["objective"] for batch in recorded]).sum(dim=0) / items).tolist()
     return mean
+
+
+def _in_bfloat16(config: RunConfig) -> bool:
+    return config.trainer.precision.startswith("bf16")
 
 
 class _AttackBatches(Dataset[AttackBatch]):

@@ -45,6 +45,9 @@ class AttackBatch:
     pairs: PairBatch
     anchors: Tensor | None
 
+    def __len__(self) -> int:
+        return len(self.pairs)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "AttackBatch":
         """Copy to `device`."""
         return AttackBatch(self.pairs.to(device), None if self.anchors is None else self.anchors.to(device))
@@ -95,6 +98,8 @@ class AttackModule(pl.LightningModule):
         super().__init__()
         source.requires_grad_(False)
         source.eval()
+        # Convolutions follow the order of their weights: with channels last their gradients need no reordering.
+        source.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.source = source
         self.bank = bank
         self.modality = modality
@@ -142,7 +147,8 @@ class AttackModule(pl.LightningModule):
                 if self.record:
                     objective.append(loss.detach().sum(dtype=torch.float64))
                 with torch.no_grad():
-                    delta = self.space.project(clean, step(delta.detach(), gradient))
+                    # The steps below read many tensors at once, which is slow where their orders differ.
+                    delta = self.space.project(clean, step(delta.detach(), gradient.contiguous()))
         self.recorded = torch.stack(objective) if self.record else None
         return delta
 

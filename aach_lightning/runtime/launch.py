@@ -18,6 +18,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from aach_lightning.runtime import ranks
+from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.errors import AachError, ConfigError, is_reported
 from aach_lightning.runtime.failures import keep_failure
 from aach_lightning.runtime.files import digest_json
@@ -64,6 +65,7 @@ def run_in_processes(config: RunConfig, main: Main) -> None:
         ConfigError: If a launcher started another number of processes, or their configurations differ.
         AachError: If another process ended with an error; that error has been printed.
     """
+    keep_freed_memory()
     launcher = _launched()
     if launcher is not None:
         _run_launched(config, main, launcher)
@@ -151,6 +153,7 @@ def _explain(others: Sequence[BaseProcess], error: Exception | None = None) -> N
 def _other(config: RunConfig, main: Main, rank: int, port: int) -> None:
     """A process that was started here."""
     follow_parent()
+    keep_freed_memory()
     _be_quiet()
     os.environ[ranks.LOCAL_RANK] = str(rank)
     try:

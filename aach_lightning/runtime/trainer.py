@@ -22,6 +22,7 @@ from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
+from aach_lightning.runtime.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ def make_trainer(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in _NOT_OUR_CASE:
         warnings.filterwarnings("ignore", f".*{message}")
+    # Deterministic mode would first write NaN into all new memory, against programs that read it before they write:
+    # a fifth of a step on a CPU.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             accelerator=config.accelerator,
@@ -163,7 +167,13 @@ def make_trainer(
             deterministic=config.deterministic,
             max_epochs=epochs,
             plugins=[AtomicCheckpoints(), _Joined(config.devices)],
-            callbacks=[StageProgress(description), _PlainTermination(), CurvesInCheckpoint(logger), *callbacks],
+            callbacks=[
+                StageProgress(description),
+                Throughput(),
+                _PlainTermination(),
+                CurvesInCheckpoint(logger),
+                *callbacks,
+            ],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_model_summary=False,
