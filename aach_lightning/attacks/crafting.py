@@ -1,33 +1,35 @@
 """The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
+from aach_lightning.attacks.datamodule import AttackDataModule
 from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modality
+from aach_lightning.attacks.finished import BatchWriter, batch_file, is_whole
+from aach_lightning.attacks.module import AttackModule, Bank, Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.choices import StepName
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.choices import LoggerName, StepName
+from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
-from aach_lightning.runtime.trainer import make_trainer
+from aach_lightning.runtime.throughput import throughput
+from aach_lightning.runtime.trainer import make_trainer, numerics
 
 DELTA = "delta.safetensors"
-_BATCH = 64
 
 
 def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Space:
@@ -37,9 +39,13 @@ def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Spac
     return Space(config.text_epsilon, config.norm.value, pairs.text_low, pairs.text_high)
 
 
-@torch.no_grad()
 def build_bank(
-    source: HashingNetwork, pairs: Pairs, queried: NDArray[np.int64], modality: Modality, answers: Tensor | None
+    source: HashingNetwork,
+    pairs: Pairs,
+    queried: NDArray[np.int64],
+    modality: Modality,
+    answers: Tensor | None,
+    device: torch.device,
 ) -> Bank:
     """Hash the queried items of the modality that is not attacked.
 
@@ -49,12 +55,15 @@ def build_bank(
         queried: int64, M rows.
         modality: The attacked modality.
         answers: M x K, the target's codes of these items where they shall decide the ranking; else the source's do.
+        device: Where to compute.
     """
-    parts = []
-    for start in range(0, len(queried), _BATCH):
-        batch = pairs.batch(queried[start : start + _BATCH])
-        parts.append(source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images))
-    relaxed = torch.cat(parts)
+    source = source.to(device)
+
+    def compute(rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        batch = pairs.batch(rows).to(device)
+        return (source.hash_texts(batch.texts) if modality == "image" else source.hash_images(batch.images),)
+
+    (relaxed,) = map_batches(compute, queried)
     return Bank(relaxed, binary_codes(relaxed) if answers is None else answers)
 
 
@@ -70,6 +79,7 @@ def ensure_deltas(
     anchors: Tensor | None,
     modality: Modality,
     store: ArtifactStore,
+    speed: dict[str, float] | None = None,
 ) -> Tensor:
     """Find or learn the deltas of some items.
 
@@ -85,6 +95,7 @@ def ensure_deltas(
         anchors: int8, N x K, the target's own codes of the attacked items, or None.
         modality: Which half is attacked.
         store: Where finished deltas lie.
+        speed: Gets the numbers of `Throughput` where deltas were learned.
 
     Returns:
         float32, N x the shape of the attacked inputs.
@@ -101,6 +112,7 @@ def ensure_deltas(
         "data": pairs.fingerprint,
         "rows": rows.tolist(),
         "seed": config.seed,
+        **numerics(config.trainer),
     }
     batches = [
         rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
@@ -110,15 +122,31 @@ def ensure_deltas(
         codes = torch.split(anchors, config.attack.batch_size)
 
     description = f"crafting {modality}s, {name.replace('_', ' ')}"
+    stage = f"attack/{modality}" if name == "attack" else f"attack/{modality}_{name}"
 
     def build(folder: Path) -> None:
         module = _module(config, source, make_bank(), pairs, modality)
-        remaining = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
-        dataset = _AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
-        trainer = make_trainer(config.trainer, folder, description, callbacks=[_Writer(folder, remaining)])
-        trainer.predict(module, DataLoader(dataset, batch_size=None), return_predictions=False)
-        files = [_file(folder, number) for number in range(len(batches))]
-        save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
+        unfinished = [number for number in range(len(batches)) if not is_whole(batch_file(folder, number))]
+        unfinished = ranks.on_first(lambda: unfinished)
+        remaining = unfinished[ranks.rank() :: ranks.size()]  # an item is crafted by one process alone
+        data = AttackDataModule(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
+        with stage_logger(stage) as curves:
+            if unfinished:
+                # whatever the precision of the network: delta, its bounds and the objective are float32
+                hardware = replace(config.trainer, precision="32-true")
+                trainer = make_trainer(hardware, folder, description, callbacks=[BatchWriter(folder, remaining)])
+                trainer.predict(module, datamodule=data, return_predictions=False)
+                if speed is not None:
+                    speed.update(throughput(trainer).numbers(config.attack.steps))
+            ranks.barrier()
+            if not ranks.is_first():
+                return
+            files = [batch_file(folder, number) for number in range(len(batches))]
+            crafted = [load_tensors(file) for file in files]
+            if curves is not None:
+                for step, mean in enumerate(_mean_objective(crafted)):
+                    curves.log_metrics({f"{stage}/loss": mean}, step)
+        save_tensors(folder / DELTA, {"delta": torch.cat([batch["delta"] for batch in crafted])})
         for file in files:
             file.unlink()
 
@@ -137,7 +165,7 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
     queried = len(bank.relaxed)
     diversity = InputDiversity(attack.diversity.probability, attack.diversity.smallest, config.seed)
     return AttackModule(
-        source,
+        BFloat16Network(source) if _in_bfloat16(config) else source,
         bank,
         modality,
         space,
@@ -150,47 +178,19 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
         attack.random_start,
         diversity if modality == "image" and diversity.probability > 0 else None,
         config.seed,
+        record=config.logger.name is not LoggerName.none,
     )
 
 
-class _AttackBatches(Dataset[AttackBatch]):
-    def __init__(self, pairs: Pairs, batches: Sequence[NDArray[np.int64]], codes: Sequence[Tensor | None]) -> None:
-        self.pairs, self.batches, self.codes = pairs, batches, codes
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> AttackBatch:
-        return AttackBatch(self.pairs.batch(self.batches[index]), self.codes[index])
-
-
-class _Writer(BasePredictionWriter):
-    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
-        super().__init__(write_interval="batch")
-        self.folder, self.numbers = folder, numbers
-
-    def write_on_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        prediction: Any,
-        batch_indices: Iterable[int] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        save_tensors(_file(self.folder, self.numbers[batch_idx]), {"delta": prediction})
+def _mean_objective(crafted: Sequence[dict[str, Tensor]]) -> list[float]:
+    """Mean objective of each step over the items of all batches that recorded it: of all processes and restarts."""
+    recorded = [batch for batch in crafted if "objective" in batch]
+    if not recorded:
+        return []
+    items = sum(len(batch["delta"]) for batch in recorded)
+    mean: list[float] = (torch.stack([batch["objective"] for batch in recorded]).sum(dim=0) / items).tolist()
+    return mean
 
 
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"batch-{number:05d}.safetensors"
-
-
-def _whole(file: Path) -> bool:
-    if not file.exists():
-        return False
-    try:
-        load_tensors(file)
-    except CheckpointError:
-        return False
-    return True
+def _in_bfloat16(config: RunConfig) -> bool:
+    return config.trainer.precision.startswith("bf16")

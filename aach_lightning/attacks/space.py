@@ -35,7 +35,7 @@ class Space:
         else:
             lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
             delta = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
-        return (clean + delta).clamp(self.low, self.high) - clean
+        return (clean + delta).clamp_(self.low, self.high).sub_(clean)
 
     def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
         """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range.

@@ -31,8 +31,8 @@ class SignMomentum:
         """Next delta; see `Step`."""
         mean = gradient.abs().flatten(1).mean(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
         scaled = gradient / mean.view(-1, *[1] * (gradient.ndim - 1))
-        self._velocity = scaled if self._velocity is None else self.momentum * self._velocity + scaled
-        return delta - self.size * self._velocity.sign()
+        self._velocity = scaled if self._velocity is None else self._velocity.mul_(self.momentum).add_(scaled)
+        return self._velocity.sign().mul_(-self.size).add_(delta)
 
 
 class AdamStep:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from aach_lightning.data.archives import unpack
-from aach_lightning.data.check import Check, check
+from aach_lightning.data.check import Check, check, relevance_between
 from aach_lightning.data.contact_sheet import contact_sheet
 from aach_lightning.data.download import fetch
 from aach_lightning.data.kinds import KINDS, data_line
@@ -86,6 +86,7 @@ def _show(found: Check, sheet: Path, console: Console) -> None:
         number = int(found.label_counts[column])
         frequencies.add_row(escape(pairs.label_names[column]), f"{number:,}", f"{number / len(pairs):.1%}")
     console.print(frequencies)
+    _show_protocols(found, console)
     if found.damage:
         console.print(escape(found.damage), style="red", soft_wrap=True)
     for rows in found.duplicates[:_SHOWN]:
@@ -96,6 +97,21 @@ def _show(found: Check, sheet: Path, console: Console) -> None:
     if pairs.note:
         console.print(escape(pairs.note), soft_wrap=True)
     console.print(f"to use it: [bold]{escape(found.line)}[/]", soft_wrap=True)
+
+
+def _show_protocols(found: Check, console: Console) -> None:
+    table = Table("split", "query", "train", "database", "chance", box=None, padding=(0, 2, 0, 0))
+    for fit in found.protocols:
+        if fit.split is not None:
+            parts = (fit.split.query, fit.split.train, fit.split.database)
+            chance = relevance_between(found.pairs.labels[parts[0]], found.pairs.labels[parts[2]])
+            table.add_row(escape(fit.overrides), *(f"{len(part):,}" for part in parts), f"{chance:.4f}")
+    if table.row_count:
+        console.print(table)
+    for fit in found.protocols:
+        if fit.remark:
+            fits = "" if fit.split is not None else "does not fit: "
+            console.print(escape(f"protocol {fit.name} {fits}{fit.remark}"), soft_wrap=True)
 
 
 def _download(name: str, to: Path, console: Console) -> None:

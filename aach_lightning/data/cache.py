@@ -100,7 +100,7 @@ def _build(path: Path, shape: tuple[int, ...], read: ReadImage, description: str
             missing = [rows for rows in chunks if rows not in finished]
             decode = ChunkDecoder(part, _offset(part), shape[1:], read)
             with (
-                _progress(description, shape[0]) as advance,
+                progress_bar(description, shape[0]) as advance,
                 closing(decode_chunks(decode, missing, _processes(sum(map(len, missing))))) as decoded,
             ):
                 advance(sum(map(len, finished)))
@@ -170,7 +170,8 @@ def _offset(path: Path) -> int:
 
 
 @contextmanager
-def _progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Draw a bar; what is yielded is called with the number of further items done."""
     # not at the top: worker processes draw no bar, and Lightning, which comes with it, takes seconds to import
     from rich.progress import Progress
 

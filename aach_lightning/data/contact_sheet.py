@@ -35,7 +35,8 @@ def contact_sheet(pairs: Pairs, path: Path, most: int = 24) -> None:
         tile = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         sheet.paste(tile.resize((TILE, TILE), Image.Resampling.BICUBIC), (left, top))
         labels = ", ".join(pairs.label_names[column] for column in np.flatnonzero(pairs.labels[row]))
-        words = " ".join(pairs.words[column] for column in np.flatnonzero(pairs.texts[row])[:_LETTERS])
+        bag = pairs.texts[row] if pairs.texts.dtype == np.uint8 else ()  # entries of other vectors are no words
+        words = " ".join(pairs.words[column] for column in np.flatnonzero(bag)[:_LETTERS])
         for number, text in enumerate((pairs.names[row], pairs.captions[row] or words, labels)):
             draw.text((left, top + TILE + number * LINE), _short(text), fill="black")
     write_atomically(path, lambda file: sheet.save(file, "PNG"))

@@ -20,12 +20,16 @@ class PairDataset(Dataset[PairBatch]):
         pairs: The data set.
         indices: Rows of it, in the order of this data set.
         features: N x F, what a frozen backbone makes of the images of `indices`; replaces the images where given.
+        shared: Of images (not of features), read only this process's share; for `hash_global_batch`.
     """
 
-    def __init__(self, pairs: Pairs, indices: NDArray[np.int64], features: Tensor | None = None) -> None:
+    def __init__(
+        self, pairs: Pairs, indices: NDArray[np.int64], features: Tensor | None = None, shared: bool = False
+    ) -> None:
         self.pairs = pairs
         self.indices = indices
         self.features = features
+        self.shared = shared
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -38,7 +42,7 @@ class PairDataset(Dataset[PairBatch]):
         """Several pairs at once, as one batch."""
         rows = self.indices[np.asarray(positions)]
         if self.features is None:
-            return self.pairs.batch(rows)
+            return self.pairs.shared_batch(rows) if self.shared else self.pairs.batch(rows)
         return self.pairs.batch_of_features(rows, self.features[torch.as_tensor(positions)])
 
 

@@ -1,19 +1,16 @@
 """Images decoded in chunks, by several processes, into a file of pixels."""
 
-import os
-import signal
-import threading
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.processes import follow_parent, spawning
 
 ReadImage = Callable[[int], NDArray[np.uint8]]
 """Row number to one decoded image, uint8 3 x H x W; raises DataError for an image that cannot be read. Picklable."""
@@ -75,10 +72,7 @@ def decode_chunks(decode: ChunkDecoder, chunks: Sequence[range], processes: int)
     if processes == 1:
         yield from map(decode, chunks)
         return
-    # spawn: forking a process in which torch has started threads can hang
-    pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(decode,)
-    )
+    pool = ProcessPoolExecutor(processes, mp_context=spawning(), initializer=_start_worker, initargs=(decode,))
     try:
         yield from pool.map(_decode, chunks)
     finally:
@@ -89,17 +83,8 @@ _own: list[ChunkDecoder] = []  # of a worker process: sent once, since it may ho
 
 
 def _start_worker(decode: ChunkDecoder) -> None:
+    follow_parent()
     _own.append(decode)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # a worker whose parent was killed would wait for its next chunk for ever
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _decode(rows: range) -> DecodedChunk:

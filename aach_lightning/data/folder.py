@@ -8,7 +8,7 @@ import numpy as np
 
 from aach_lightning.data.images import DECODER, decode_files
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
+from aach_lightning.data.texts import text_vectors
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
@@ -23,6 +23,7 @@ def folder_pairs(
     image_size: int,
     words: int,
     vocabulary: str | None,
+    encoder: str | None,
     on_damaged: Literal["error", "skip"],
     cache: str,
 ) -> Pairs:
@@ -34,15 +35,16 @@ def folder_pairs(
         image_size: Height and width of the decoded images in pixels.
         words: Size of the vocabulary that is built from the texts where none is given.
         vocabulary: Text file with one word a line, or None.
+        encoder: Makes embeddings of the texts, see `text_vectors`; None for bags of words.
         on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
-        cache: Folder for decoded images.
+        cache: Folder for decoded images and embeddings.
 
     Returns:
-        The pairs, in the order of the file; texts are bags of words in {0, 1}.
+        The pairs, in the order of the file; texts are bags of words in {0, 1} or embeddings in [-1, 1].
 
     Raises:
-        ConfigError: If the folder or its pairs.csv does not exist.
-        DataError: If the table or an image is damaged.
+        ConfigError: If the folder, its pairs.csv or the encoder does not exist.
+        DataError: If the table, an image or the encoder is damaged.
     """
     folder = Path(root)
     ids, images, texts, labels = _read_table(folder)
@@ -51,26 +53,29 @@ def folder_pairs(
     decoded = decode_files(files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache)
     keep = decoded.keep
     kept_texts = [texts[row] for row in keep]
-    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(kept_texts, words)
+    made = text_vectors(kept_texts, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
     label_names = tuple(sorted({label for row in labels for label in row}))
     column = {label: position for position, label in enumerate(label_names)}
     marks = np.zeros((len(keep), len(label_names)), dtype=np.uint8)
     for position, row in enumerate(keep):
         marks[position, [column[label] for label in labels[row]]] = 1
-    vectors = bag_of_words(kept_texts, known)
     names = tuple(ids[row] for row in keep)
     return Pairs(
         name=name,
         names=names,
         images=decoded.pixels,
-        texts=vectors,
+        texts=made.vectors,
         labels=marks,
         label_names=label_names,
-        words=known,
-        text_low=0.0,
-        text_high=1.0,
+        words=made.words,
+        text_low=made.low,
+        text_high=made.high,
         fingerprint=digest(
-            key.encode(), keep.tobytes(), "\n".join((*names, *known, *label_names)).encode(), vectors.data, marks.data
+            key.encode(),
+            keep.tobytes(),
+            "\n".join((*names, *made.words, *label_names)).encode(),
+            made.vectors.data,
+            marks.data,
         ),
         captions=tuple(kept_texts),
         image_rows=decoded.image_rows,

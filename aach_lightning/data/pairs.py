@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.data.splits import Split
+from aach_lightning.runtime import ranks
+
 Indices = Sequence[int] | NDArray[np.integer] | Tensor
 
 
@@ -18,7 +21,8 @@ class PairBatch:
 
     Attributes:
         ids: int64, N. Position of each pair in its `Pairs`.
-        images: float32 in [0, 1], N x 3 x H x W; or N x F features where a frozen backbone has already read the images.
+        images: float32 in [0, 1], N x 3 x H x W; or N x F features where a frozen backbone has already read the images;
+            or, in training by several processes, this process's share of the images.
         texts: float32, N x D.
         labels: uint8 in {0, 1}, N x C.
     """
@@ -48,7 +52,7 @@ class Pairs:
         texts: N x D, any real dtype; a float32 vector in [text_low, text_high] once batched.
         labels: uint8 in {0, 1}, N x C.
         label_names: C names.
-        words: D names of the text entries (the vocabulary of a bag of words).
+        words: D names of the text entries: the vocabulary of a bag of words; #0, #1, ... where entries are no words.
         text_low: Smallest value a text entry may take.
         text_high: Largest value a text entry may take.
         fingerprint: Hash of everything above; two equal fingerprints mean equal content.
@@ -57,6 +61,8 @@ class Pairs:
         note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be
             empty.
         skipped: Pairs left out because their image was missing or damaged.
+        given: The parts in which these data come, train empty where there is no such part; None where they come in one
+            piece.
     """
 
     name: str
@@ -73,12 +79,13 @@ class Pairs:
     image_rows: NDArray[np.int64] | None = None
     note: str = ""
     skipped: int = 0
+    given: Split | None = None
 
     def __post_init__(self) -> None:
         """Check that all parts describe the same N pairs.
 
         Raises:
-            ValueError: If lengths or widths differ, or labels are not 0/1.
+            ValueError: If lengths or widths differ, labels are not 0/1, or given parts name other rows.
         """
         n = len(self.names)
         images = len(self.images) if self.image_rows is None else len(self.image_rows)
@@ -93,6 +100,8 @@ class Pairs:
             )
         if self.labels.size and int(self.labels.max()) > 1:
             raise ValueError(f"data set {self.name!r}: labels must be 0 or 1, found {int(self.labels.max())}")
+        if self.given is not None and self.given.largest >= n:
+            raise ValueError(f"data set {self.name!r}: its parts name rows beyond its {n} pairs")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,6 +111,12 @@ class Pairs:
         rows = np.asarray(indices, dtype=np.int64)
         image_rows = rows if self.image_rows is None else self.image_rows[rows]
         return self.batch_of_features(rows, torch.from_numpy(_unit_range(self.images, image_rows)))
+
+    def shared_batch(self, indices: Indices) -> PairBatch:
+        """Read pairs as `batch` does, but of the images only this process's share (`ranks.own_share`)."""
+        rows = np.asarray(indices, dtype=np.int64)
+        own = rows[ranks.own_share(len(rows))]
+        return self.batch_of_features(rows, self.batch(own).images)
 
     def batch_of_features(self, indices: Indices, features: Tensor) -> PairBatch:
         """Read the pairs at `indices`, with `features` (N x ...) in the place of their images."""

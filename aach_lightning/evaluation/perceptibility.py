@@ -24,20 +24,31 @@ class Perceptibility:
     ssim: float | None
 
 
-def perceptibility(clean: Tensor, changed: Tensor) -> Perceptibility:
-    """Compare inputs before and after.
+def item_perceptibility(clean: Tensor, changed: Tensor) -> Tensor:
+    """Compare inputs before and after, item by item.
 
     Args:
         clean: float in [0, 1], N x 3 x H x W images or N x D texts.
         changed: Same shape.
+
+    Returns:
+        float64, N x 4: linf, rms, psnr (infinite where nothing changed) and ssim; the last two are NaN for texts.
     """
     difference = (changed - clean).flatten(1)
-    mean_square = difference.square().mean(dim=1)
-    psnr = ssim = None
+    psnr = ssim = torch.full((len(clean),), torch.nan)
     if clean.ndim == 4:
-        ssim = float(torch.as_tensor(structural_similarity_index_measure(changed, clean, data_range=1.0)))
-        if bool((mean_square > 0).all()):
-            psnr = float(
-                peak_signal_noise_ratio(changed, clean, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean")
-            )
-    return Perceptibility(float(difference.abs().max()), float(mean_square.sqrt().mean()), psnr, ssim)
+        similarity = structural_similarity_index_measure(changed, clean, data_range=1.0, reduction="none")
+        ssim = torch.as_tensor(similarity).view(-1)
+        psnr = peak_signal_noise_ratio(changed, clean, data_range=1.0, dim=(1, 2, 3), reduction="none").view(-1)
+    columns = (difference.abs().amax(dim=1), difference.square().mean(dim=1).sqrt(), psnr, ssim)
+    return torch.stack([column.double() for column in columns], dim=1)
+
+
+def pooled(items: Tensor) -> Perceptibility:
+    """Perceptibility of N items from the N x 4 numbers of `item_perceptibility`."""
+    linf, rms, psnr, ssim = items.unbind(dim=1)
+
+    def mean(values: Tensor) -> float | None:
+        return float(values.mean()) if bool(values.isfinite().all()) else None
+
+    return Perceptibility(float(linf.max()), float(rms.mean()), mean(psnr), mean(ssim))

@@ -11,15 +11,17 @@ from torch import Tensor
 from aach_lightning.attacks.module import Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import PairBatch, Pairs
-from aach_lightning.evaluation.perceptibility import Perceptibility, perceptibility
+from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
 from aach_lightning.evaluation.result import Direction
 from aach_lightning.networks.hashing import relaxed_distance
 from aach_lightning.retrieval import mean_average_precision
+from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import torch_generator
 from aach_lightning.targets.blackbox import EvaluationDoor, round_to_8_bits
 
 DIRECTIONS: dict[Modality, Direction] = {"image": "I2T", "text": "T2I"}
-_BATCH = 64
+Delta = Callable[[NDArray[np.int64], PairBatch], Tensor]
+"""Positions of a batch among the attacked rows, and the batch, to its change: the shape of the attacked half."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def measure(
     rows: NDArray[np.int64],
     modality: Modality,
     searched: Searched,
-    delta: Callable[[int, PairBatch], Tensor],
+    delta: Delta,
 ) -> Measurement:
     """Send changed queries to the target and measure its retrieval.
 
@@ -76,17 +78,18 @@ def measure(
         rows: int64, Q attacked rows.
         modality: Which half is changed and searched with.
         searched: The database.
-        delta: Position of a batch in `rows` and the batch to its change, the shape of the attacked half.
+        delta: The change of each batch.
     """
-    parts, seen = [], []
-    for start in range(0, len(rows), _BATCH):
-        batch = pairs.batch(rows[start : start + _BATCH])
+
+    def compute(positions: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        batch = pairs.batch(rows[positions])
         clean = attacked_inputs(batch, modality)
-        sent = as_sent(clean + delta(start, batch), modality)
-        parts.append(door.image_codes(sent) if modality == "image" else door.text_codes(sent))
-        seen.append((len(rows[start : start + _BATCH]), perceptibility(clean, sent)))
-    codes = torch.cat(parts)
-    return Measurement(codes, search(codes, pairs, rows, searched), _pooled(seen))
+        sent = as_sent(clean + delta(positions, batch), modality)
+        answer = door.image_codes(sent) if modality == "image" else door.text_codes(sent)
+        return answer, item_perceptibility(clean, sent)
+
+    codes, items = map_batches(compute, np.arange(len(rows)))
+    return Measurement(codes, search(codes, pairs, rows, searched), pooled(items))
 
 
 def search(codes: Tensor, pairs: Pairs, rows: NDArray[np.int64], searched: Searched) -> float:
@@ -104,10 +107,10 @@ def random_signs(seed: int, modality: Modality, batch: PairBatch) -> Tensor:
     return torch.stack(draws).float() * 2 - 1
 
 
-def noise_delta(seed: int, modality: Modality, space: Space) -> Callable[[int, PairBatch], Tensor]:
+def noise_delta(seed: int, modality: Modality, space: Space) -> Delta:
     """The floor that every attack must beat: random signs at full epsilon."""
 
-    def delta(start: int, batch: PairBatch) -> Tensor:
+    def delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
         return space.sign_noise(attacked_inputs(batch, modality), random_signs(seed, modality, batch))
 
     return delta
@@ -121,20 +124,3 @@ def code_distance(first: Tensor, second: Tensor) -> float:
 def top_database(codes: Tensor, searched: Searched, count: int) -> Tensor:
     """Positions of the `count` nearest database items, int64 Q x count; ties in database order."""
     return relaxed_distance(codes.float(), searched.codes.float()).argsort(dim=1, stable=True)[:, :count]
-
-
-def _pooled(parts: list[tuple[int, Perceptibility]]) -> Perceptibility:
-    total = sum(count for count, _ in parts)
-
-    def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        if len(known) < len(values):
-            return None
-        return sum(count * value for (count, _), value in zip(parts, known, strict=True)) / total
-
-    return Perceptibility(
-        linf=max(part.linf for _, part in parts),
-        rms=mean([part.rms for _, part in parts]) or 0.0,
-        psnr=mean([part.psnr for _, part in parts]),
-        ssim=mean([part.ssim for _, part in parts]),
-    )

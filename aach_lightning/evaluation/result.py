@@ -1,9 +1,11 @@
 """One run's outcome as a versioned JSON document."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
@@ -95,13 +97,50 @@ class Result:
         """Read a saved result.
 
         Raises:
-            DataError: If the file is unreadable, half-written, or of another version.
+            DataError: If the file is unreadable, half-written, of another version, or a value of another type than its
+                field.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content.get("schema") != SCHEMA:
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
             rows = tuple(Row(**row) for row in content.pop("rows"))
-            return cls(rows=rows, **content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            result = cls(rows=rows, **content)
+            _check_types(result, _KINDS_OF_RESULT)
+            for row in rows:
+                _check_types(row, _KINDS_OF_ROW)
+            return result
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the result {path}: {error}") from error
+
+
+def _check_types(part: Result | Row, kinds: dict[str, Any]) -> None:
+    """Refuse values of another type than their field's.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for name, kind in kinds.items():
+        value = getattr(part, name)
+        if not _fits(value, kind):
+            raise ValueError(f"{name} is {value!r:.80}, which is no {getattr(kind, '__name__', kind)}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any or origin is tuple:  # rows, each of which is checked on its own
+        return True
+    if origin is Literal:
+        return value in parts
+    if origin is UnionType:
+        return any(_fits(value, part) for part in parts)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(entry, parts[1]) for entry in value.values())
+    if kind is float:
+        return math.isfinite(value) if isinstance(value, float) else _fits(value, int)
+    if kind is int:
+        return type(value) is int and abs(value) < 2**63  # no boolean, and no more than a column of a table holds
+    return isinstance(value, kind)
+
+
+_KINDS_OF_RESULT, _KINDS_OF_ROW = get_type_hints(Result), get_type_hints(Row)

@@ -87,8 +87,8 @@ def measure_direction(
     }
     for query, delta in deltas.items():
 
-        def learned(start: int, batch: PairBatch, delta: Tensor = delta) -> Tensor:
-            return delta[start : start + len(batch)]
+        def learned(positions: NDArray[np.int64], batch: PairBatch, delta: Tensor = delta) -> Tensor:
+            return delta[torch.from_numpy(positions)]
 
         measurements[query] = measure(door, pairs, rows, modality, searched, learned)
     clean_map = measurements["clean"].map

@@ -3,18 +3,16 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
-from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.networks.inference import hash_pairs
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
 from aach_lightning.surrogates.training import Answers
 from aach_lightning.targets.training import CodeIndex
-
-_BATCH = 64
 
 
 def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
@@ -24,7 +22,12 @@ def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
 
 
 def surrogate_report(
-    surrogate: HashingNetwork, answers: Answers, index: CodeIndex, pairs: Pairs, held_out: NDArray[np.int64]
+    surrogate: HashingNetwork,
+    answers: Answers,
+    index: CodeIndex,
+    pairs: Pairs,
+    held_out: NDArray[np.int64],
+    device: torch.device,
 ) -> dict[str, float]:
     """Compare surrogate and target.
 
@@ -37,6 +40,7 @@ def surrogate_report(
         index: The target's codes of the whole data set.
         pairs: The data set.
         held_out: int64, rows that were never queried.
+        device: Where to compute.
 
     Returns:
         `bit_agreement_image`, `bit_agreement_text` in [0, 1] (0.5 by chance), `distance_spearman` in [-1, 1],
@@ -45,8 +49,8 @@ def surrogate_report(
     """
     if not len(held_out):
         return {}
-    images, texts = _hash(surrogate, pairs, held_out)
-    queried_images, queried_texts = _hash(surrogate, pairs, answers.rows)
+    images, texts = hash_pairs(surrogate, pairs.batch, held_out, device)
+    queried_images, queried_texts = hash_pairs(surrogate, pairs.batch, answers.rows, device)
     matching = match_bits(
         torch.cat([queried_images, queried_texts]), torch.cat([answers.image_codes, answers.text_codes])
     )
@@ -62,13 +66,3 @@ def surrogate_report(
         "target_map_i2t": mean_average_precision(target_images, labels, target_texts, labels),
         "target_map_t2i": mean_average_precision(target_texts, labels, target_images, labels),
     }
-
-
-@torch.inference_mode()
-def _hash(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    images, texts = [], []
-    for start in range(0, len(rows), _BATCH):
-        batch = pairs.batch(rows[start : start + _BATCH])
-        images.append(binary_codes(network.hash_images(batch.images)))
-        texts.append(binary_codes(network.hash_texts(batch.texts)))
-    return torch.cat(images), torch.cat(texts)

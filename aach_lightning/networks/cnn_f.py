@@ -5,44 +5,16 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from aach_lightning.networks.image_conv import convolve_image
 from aach_lightning.networks.image_shape import check_image_shape
 from aach_lightning.networks.matconvnet import read_matconvnet
+from aach_lightning.networks.response_norm import CrossChannelNorm
 from aach_lightning.runtime.errors import CheckpointError
 
 RESPONSE_NORM = (5, 2.0, 1e-4, 0.75)
 IMAGENET_MEAN = (123.68, 116.779, 103.939)
 WEIGHTS_SIZE = 224
-
-
-class CrossChannelNorm(nn.Module):
-    """Local response normalisation as MatConvNet defines it: y_c = x_c / (kappa + alpha sum_d x_d^2)^beta.
-
-    The sum runs over the `size` channels around c and is not divided by `size`, unlike in torch.nn.LocalResponseNorm,
-    whose average pooling also has no deterministic gradient on CUDA.
-
-    Args:
-        size: Channels in the window, odd.
-        kappa: Offset.
-        alpha: Factor of the sum of squares.
-        beta: Exponent.
-
-    Shapes: N x C x H x W float -> the same.
-    """
-
-    def __init__(self, size: int, kappa: float, alpha: float, beta: float) -> None:
-        super().__init__()
-        self.size, self.kappa, self.alpha, self.beta = size, kappa, alpha, beta
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Normalise."""
-        channels = maps.shape[1]
-        squares = F.pad(maps.square(), (0, 0, 0, 0, self.size // 2, self.size // 2))
-        total = squares[:, :channels]
-        for first in range(1, self.size):
-            total = total + squares[:, first : first + channels]
-        return maps * (self.kappa + self.alpha * total).pow(-self.beta)
 
 
 class CNNF(nn.Module):
@@ -83,7 +55,7 @@ class CNNF(nn.Module):
         self.conv3 = nn.Conv2d(256, 256, 3, padding=1)
         self.conv4 = nn.Conv2d(256, 256, 3, padding=1)
         self.conv5 = nn.Conv2d(256, 256, 3, padding=1)
-        self.full6 = nn.Linear(256 * last * last, 4096)
+        self.full6 = nn.Conv2d(256, 4096, last)  # over the whole map, which it reads as it lies: channels last
         self.full7 = nn.Linear(4096, self.width)
         self.norm = CrossChannelNorm(*RESPONSE_NORM)
         # MatConvNet pads pooling by one row and column at the end; that is torch's ceil mode.
@@ -96,16 +68,19 @@ class CNNF(nn.Module):
                 nn.init.zeros_(cast(Tensor, layer.bias))
         else:
             self._load(Path(weights))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         """Features of images in [0, 1]: N x 4096."""
         check_image_shape(images, self.image_size, "CNNF")
-        maps = self.pool(self.norm(self.conv1(images * 255.0 - self.average).relu_()))
+        # The scale of the images goes into the kernel, which is small.
+        maps = convolve_image(images - self.average / 255, self.conv1.weight * 255, self.conv1.bias, stride=4)
+        maps = self.pool(self.norm(maps.relu_()))
         maps = self.pool(self.norm(self.conv2(maps).relu_()))
         maps = self.conv3(maps).relu_()
         maps = self.conv4(maps).relu_()
         maps = self.pool(self.conv5(maps).relu_())
-        features = self.dropout(self.full6(maps.flatten(1)).relu_())
+        features = self.dropout(self.full6(maps).flatten(1).relu_())
         return cast(Tensor, self.dropout(self.full7(features).relu_()))
 
     def _layers(self) -> tuple[nn.Conv2d | nn.Linear, ...]:
@@ -116,8 +91,7 @@ class CNNF(nn.Module):
         model = read_matconvnet(path)
         layers = self._layers()
         # H x W x I x O; the fully connected layers are stored as convolutions over the whole map.
-        expected = [tuple(layer.weight.permute(2, 3, 1, 0).shape) for layer in layers[:5]]
-        expected += [(6, 6, 256, 4096), (1, 1, 4096, 4096)]
+        expected = [tuple(layer.weight.permute(2, 3, 1, 0).shape) for layer in layers[:6]] + [(1, 1, 4096, 4096)]
         found = [convolution.filters.shape for convolution in model.convolutions]
         # The eighth layer is the classifier of ImageNet, which is not used.
         if found[:7] != expected or len(found) not in (7, 8):

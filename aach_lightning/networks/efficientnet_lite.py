@@ -1,6 +1,7 @@
 """EfficientNet-Lite image backbones with ImageNet weights, arranged for gradients with respect to images on a CPU."""
 
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aach_lightning.networks.image_shape import check_image_shape
+from aach_lightning.networks.relu6 import relu6
 from aach_lightning.runtime.checkpoints import load_state_dict_file
 
 VARIANTS = (0, 1, 2)
@@ -29,8 +31,8 @@ class FoldedConv(nn.Module):
         size: Height and width of the input maps.
         activation: Whether ReLU6 follows.
 
-    Shapes: N x I x size x size float -> N x O x out_size x out_size with out_size = ceil(size / stride): "same" padding
-    as in TensorFlow, where an odd row or column of zeros goes to the bottom or right.
+    Shapes: N x I x size x size float, within `room` -> N x O x out_size x out_size with out_size = ceil(size / stride):
+    "same" padding as in TensorFlow, where an odd row or column of zeros goes to the bottom or right.
     """
 
     mean: Tensor
@@ -54,17 +56,19 @@ class FoldedConv(nn.Module):
         self.register_buffer("mean", cast(Tensor, norm.running_mean).clone())
         self.register_buffer("variance", cast(Tensor, norm.running_var).clone())
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Convolve, normalise, activate."""
+    @property
+    def room(self) -> tuple[int, int]:
+        """Zeros that the input must have before and after it: none where torch's convolution can pad by itself."""
+        return (0, 0) if self.before == self.after else (self.before, self.after)
+
+    def forward(self, maps: Tensor, room: tuple[int, int] = (0, 0)) -> Tensor:
+        """Convolve, normalise, activate; the input has `self.room`, the output of an activation gets `room`."""
         factor = self.gain * torch.rsqrt(self.variance + self.eps)
         weight = (self.weight * factor[:, None]).view(self.kernel_shape)
         bias = self.shift - self.mean * factor
-        padding = self.before
-        if self.before != self.after:
-            maps, padding = F.pad(maps, (self.before, self.after, self.before, self.after)), 0
+        padding = self.before if self.before == self.after else 0
         maps = F.conv2d(maps, weight, bias, self.stride, padding, groups=self.groups)
-        # In place: a convolution does not need its own output to go backwards.
-        return F.relu6(maps, inplace=True) if self.activation else maps
+        return relu6(maps, *room) if self.activation else maps
 
 
 class InvertedBottleneck(nn.Module):
@@ -93,7 +97,11 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the block."""
-        out = cast(Tensor, self.stages(maps))
+        out, stages = maps, list(self.stages)
+        # Each activation is written to where the next convolution finds its padding around it.
+        for stage, following in pairwise(stages):
+            out = cast(Tensor, stage(out, cast(FoldedConv, following).room))
+        out = cast(Tensor, stages[-1](out))
         return out.add_(maps) if self.residual else out
 
 
@@ -154,7 +162,7 @@ class EfficientNetLite(nn.Module):
         maps = (images - 127 / 255) / (128 / 255)
         # Channels last: the 1 x 1 convolutions then need no reordering of the maps, forwards or backwards.
         maps = maps.contiguous(memory_format=torch.channels_last)
-        maps = self.head(self.blocks(self.stem(maps)))
+        maps = self.head(self.blocks(self.stem(F.pad(maps, self.stem.room * 2))))
         return cast(Tensor, maps.mean(dim=(2, 3)))
 
 

@@ -1,23 +1,27 @@
-"""The picture of an attack and of what the target finds before and after. The only file with matplotlib."""
+"""The picture of an attack and of what the target finds before and after."""
 
 import textwrap
-import unicodedata
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.gallery import Exhibit, Found
-from aach_lightning.runtime.files import write_atomically
+from aach_lightning.evaluation.rows import DirectionOutcome
+from aach_lightning.reports.figure import BLUE, VERMILION, Axes, drawable, new_figure, save_figure
+from aach_lightning.runtime.schemas import RunConfig
 
 _LONGEST_TEXT, _LONGEST_TITLE, _LINE = 88, 160, 46
-_MISSING = "□"
-_RELEVANT, _OTHER = "#0072b2", "#d55e00"  # told apart by colour-blind readers too
+
+
+def picture_title(config: RunConfig, pairs: Pairs, outcome: DirectionOutcome) -> str:
+    """One line that says what was attacked, with what, and what came of it."""
+    found = outcome.measurements
+    return (
+        f"{pairs.name}: MAP {found['clean'].map:.3f} clean, {found['attack'].map:.3f} attacked with "
+        f"{config.budget.pairs} queried pairs, epsilon {config.attack.epsilon:g}/255"
+    )
 
 
 def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: Path) -> None:
@@ -31,13 +35,11 @@ def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: 
 
     Texts are shown as they are, shortened, with a box in the place of characters that the font does not have.
     """
-    figure = Figure(figsize=(13.5, 2.45 * len(exhibits) + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13.5, 2.45 * len(exhibits) + 0.6)
     grid = figure.subplots(len(exhibits), 5, squeeze=False, width_ratios=[1, 1, 1, 1.6, 1.6])
-    figure.suptitle(_drawable(title, _LONGEST_TITLE), fontsize=11, parse_math=False)
+    figure.suptitle(drawable(title, _LONGEST_TITLE), fontsize=11, parse_math=False)
     for axes, exhibit in zip(grid, exhibits, strict=True):
-        delta = exhibit.adversarial - exhibit.clean
-        pictures = (exhibit.clean, 0.5 + delta / (2 * epsilon), exhibit.adversarial)
+        pictures = (exhibit.clean, exhibit.amplified_delta(epsilon), exhibit.adversarial)
         for axis, picture in zip(axes, pictures, strict=False):
             axis.imshow(np.clip(picture.transpose(1, 2, 0), 0, 1), interpolation="nearest")
         for axis in axes:
@@ -57,15 +59,13 @@ def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: 
     for axis, heading in zip(grid[0], headings, strict=True):
         axis.set_title(heading, fontsize=10, loc="center" if axis in grid[0][:3] else "left")
     figure.text(0.995, 0.002, "● shares a label   ○ does not", ha="right", va="bottom", fontsize=8, color="#444444")
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=110, format="png", metadata={"Software": None})
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, path)
 
 
 def _list(axis: Axes, found: Sequence[Found]) -> None:
     for number, hit in enumerate(found):
         mark = "●" if hit.relevant else "○"
-        text = _drawable(hit.text, _LONGEST_TEXT)
+        text = drawable(hit.text, _LONGEST_TEXT)
         axis.text(
             0.0,
             0.98 - number * 0.2,
@@ -73,19 +73,6 @@ def _list(axis: Axes, found: Sequence[Found]) -> None:
             transform=axis.transAxes,
             va="top",
             fontsize=8,
-            color=_RELEVANT if hit.relevant else _OTHER,
+            color=BLUE if hit.relevant else VERMILION,
             parse_math=False,  # a dollar sign is a dollar sign
         )
-
-
-def _drawable(text: str, longest: int) -> str:
-    """One line of at most `longest` characters, every one of which the font has."""
-    line = " ".join(text.split())
-    if len(line) > longest:
-        line = line[: longest - 1].rstrip() + "…"
-    font = get_font(findfont(FontProperties()))
-    return "".join(
-        character if font.get_char_index(ord(character)) else _MISSING
-        for character in line
-        if unicodedata.category(character)[0] != "C"  # control, joiners, surrogates
-    )

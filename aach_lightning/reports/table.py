@@ -11,8 +11,8 @@ from rich.table import Table
 
 from aach_lightning.evaluation.result import Result, Row
 
-_NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
-_DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
+NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
+DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
 _NUMBERS = ("MAP", "drop", "of bound", "bits", "RMS", "PSNR", "SSIM", "needs")
 
 
@@ -36,7 +36,7 @@ def result_table(result: Result) -> Table:
     table.add_column("query", overflow="fold")
     for column in _NUMBERS:
         table.add_column(column, justify="right", no_wrap=True)
-    for direction, label in _DIRECTIONS.items():
+    for direction, label in DIRECTIONS.items():
         rows = [row for row in result.rows if row.direction == direction]
         if not rows:
             continue
@@ -44,7 +44,7 @@ def result_table(result: Result) -> Table:
         bound = f"{epsilon * 255:.3g}/255" if direction == "I2T" else f"{epsilon:.3g}"
         table.add_row(f"[bold]{label}, ε {bound}[/]", *[""] * len(_NUMBERS))
         for row in rows:
-            table.add_row(f"  {_NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
+            table.add_row(f"  {NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
         chance = f"{result.chance[direction]:.3f}"
         table.add_row("  chance", chance, *[""] * (len(_NUMBERS) - 1), style="dim", end_section=True)
     return table

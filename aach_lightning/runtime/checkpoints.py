@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -30,6 +31,22 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside their final place.
+
+    Lightning itself moves them from the folder for temporary files. Where that is another disk, moving is copying, and
+    leaves half a file when the process is killed or the disk is full.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Raises:
+            StoreError: If the disk is full or cannot be written.
+        """
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -26,25 +26,30 @@ class ScenesConfig(DataConfig):
 
 
 @dataclass
-class FolderConfig(DataConfig):
+class SentencesConfig(DataConfig):
+    """What data sets have whose texts are sentences: each becomes a bag of words, or an embedding."""
+
+    words: int = MISSING  # size of the vocabulary built from the texts
+    vocabulary: str | None = None  # or a file with one word a line
+    encoder: str | None = None  # minilm, a folder, or a name on the Hugging Face Hub; null for a bag of words
+
+
+@dataclass
+class FolderConfig(SentencesConfig):
     """data=pairs: a folder with pairs.csv."""
 
     _target_: str = "aach_lightning.data.folder.folder_pairs"
     root: str = MISSING
-    words: int = MISSING  # size of the vocabulary built from the texts
-    vocabulary: str | None = None  # or a file with one word a line
     on_damaged: OnDamaged = OnDamaged.error
 
 
 @dataclass
-class ContainerConfig(DataConfig):
+class ContainerConfig(SentencesConfig):
     """data=container: the .mat, .h5 and .npy packs in circulation."""
 
     _target_: str = "aach_lightning.data.containers.reader.container_pairs"
     path: str = MISSING  # one file, or the folder of all files of a pack
     images: str | None = None  # folder of the picture files that a pack lists; null for the folder of the pack
-    words: int = MISSING  # size of the vocabulary where the texts are sentences
-    vocabulary: str | None = None  # or a file with one word a line
     on_damaged: OnDamaged = OnDamaged.error
 
 
@@ -73,12 +78,10 @@ class NusWideConfig(OriginalConfig):
 
 
 @dataclass
-class CocoConfig(OriginalConfig):
-    """data=mscoco: captions as bags of words."""
+class CocoConfig(OriginalConfig, SentencesConfig):
+    """data=mscoco."""
 
     _target_: str = "aach_lightning.data.original.mscoco.mscoco_pairs"
-    words: int = MISSING  # size of the vocabulary built from the captions
-    vocabulary: str | None = None  # or a file with one word a line
     caption_seed: int = MISSING  # chooses one caption of each image
 
 

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 from aach_lightning.runtime.errors import StoreError
 
+PART = ".part"  # the end of the names of files that are being written
+
 
 def digest(*parts: bytes | memoryview) -> str:
     """Hash of some bytes, as 32 hexadecimal digits (BLAKE2b, 16 bytes); the lengths of the parts count.
@@ -67,7 +69,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 write(file)
@@ -83,7 +85,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         sync_directory(path.parent)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, atomically."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically; NaN and infinity are refused."""
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from aach_lightning.runtime.choices import (
     LoggerName,
@@ -16,15 +16,7 @@ from aach_lightning.runtime.choices import (
     TripletForm,
 )
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
-
-
-@dataclass
-class SplitConfig:
-    """Sizes of the parts; the database is everything but the queries."""
-
-    query: int = MISSING
-    train: int = MISSING
-    seed: int = MISSING
+from aach_lightning.runtime.split_schemas import SplitConfig
 
 
 @dataclass
@@ -170,8 +162,8 @@ class TrainerConfig:
     """Hardware."""
 
     accelerator: str = MISSING
-    devices: int = MISSING
-    strategy: str = MISSING
+    devices: int = MISSING  # of each machine, one process a device
+    num_nodes: int = MISSING  # machines
     precision: str = MISSING
     deterministic: bool = MISSING
 
@@ -212,6 +204,15 @@ class RunConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+def if_null(value: Any, first: Any, second: Any) -> Any:
+    """`${if_null:value,first,second}` in conf/: first where value is null, else second."""
+    return first if value is None else second
+
+
+# here and not below: the processes of a launcher import this file, but nobody calls anything in it there
+OmegaConf.register_new_resolver("if_null", if_null, replace=True)
+
+
 def register_schemas() -> None:
     """Make the schemas known to Hydra under the names that conf/ uses."""
     store = ConfigStore.instance()
@@ -223,3 +224,9 @@ def register_schemas() -> None:
     for group, nodes in groups.items():
         for name, node in nodes.items():
             store.store(group=group, name=name, node=node)
+    OmegaConf.register_new_resolver("gpus_per_node", gpus_per_node, replace=True)
+
+
+def gpus_per_node(accelerator: str, devices: int) -> int | None:
+    """What to ask a cluster for, in conf/hydra/launcher: GPUs only where they are used."""
+    return devices if accelerator in ("gpu", "cuda") else None

@@ -16,7 +16,7 @@ def peak_memory_mib() -> float:
 
 @dataclass
 class Stopwatch:
-    """Collects `{stage: {"seconds": ..., "peak_memory_mib": ...}}` in the order of use.
+    """Collects `{stage: {"seconds": ..., "peak_memory_mib": ...}}` and further numbers in the order of use.
 
     The peak is that of the whole process up to the end of the stage: operating systems keep no peak by section.
     """
@@ -24,11 +24,13 @@ class Stopwatch:
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time the body of a `with` statement; a name used twice adds up."""
+    def stage(self, name: str) -> Iterator[dict[str, float]]:
+        """Time the body of a `with` statement; a name used twice adds up. What it puts into the dict is kept too."""
+        numbers: dict[str, float] = {}
         start = time.perf_counter()
         try:
-            yield
+            yield numbers
         finally:
             seconds = self.stages.get(name, {}).get("seconds", 0.0) + time.perf_counter() - start
-            self.stages[name] = {"seconds": round(seconds, 3), "peak_memory_mib": round(peak_memory_mib(), 1)}
+            memory = {"seconds": round(seconds, 3), "peak_memory_mib": round(peak_memory_mib(), 1)}
+            self.stages[name] = memory | numbers

@@ -1,21 +1,28 @@
 """Lightning's Trainer as every stage here uses it: epochs that resume exactly, checkpoints that are what they claim."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
-from aach_lightning.runtime.checkpoints import load_lightning_checkpoint
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
+from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
+from aach_lightning.runtime.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +35,9 @@ _NOT_OUR_CASE = (
     "exists and is not empty",
     "in eval mode at the start of training",
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+    "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
+    "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
+    "The `srun` command is available",  # a batch script without it is one process
 )
 
 
@@ -42,9 +52,80 @@ class ReseedEachEpoch(Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
 
+class _PlainTermination(Callback):
+    """Puts back what SIGTERM did before Lightning took it.
+
+    Lightning would end training after a batch with exit status 0, go on with predicting, and wait for the other
+    processes, which may not have got the signal. What is finished lies in the store: a process can die at once, or do
+    what a cluster's launcher has set up.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember, before Lightning registers its own."""
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put it back."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+    on_predict_start = on_train_start
+
+
+class _Joined(ClusterEnvironment):
+    """Tells Lightning that the processes of this run exist and have found each other.
+
+    A single process gets it too: in a job of SLURM Lightning would count the processes of the allocation, and answer
+    its signals by a checkpoint of its own and `scontrol requeue`.
+    """
+
+    creates_processes_externally = True
+    main_address = "127.0.0.1"
+    main_port = 0
+
+    @staticmethod
+    def detect() -> bool:
+        """Never asked for: it is given to the Trainer."""
+        return False
+
+    def world_size(self) -> int:
+        """Number of processes."""
+        return ranks.size()
+
+    def set_world_size(self, size: int) -> None:
+        """It is known already."""
+
+    def global_rank(self) -> int:
+        """Number of this process."""
+        return ranks.rank()
+
+    def set_global_rank(self, rank: int) -> None:
+        """It is known already."""
+
+    def local_rank(self) -> int:
+        """Number of this process on its machine."""
+        return ranks.local_rank()
+
+    def node_rank(self) -> int:
+        """Number of this machine."""
+        return ranks.rank() // self.devices
+
+    def __init__(self, devices: int) -> None:
+        super().__init__()
+        self.devices = devices
+
+
 def compute_device(config: TrainerConfig) -> torch.device:
     """Where to compute outside a Trainer."""
-    return torch.device("cuda" if config.accelerator in ("gpu", "cuda") else "cpu")
+    return torch.device("cuda", ranks.local_rank()) if config.accelerator in ("gpu", "cuda") else torch.device("cpu")
+
+
+def numerics(config: TrainerConfig) -> dict[str, str]:
+    """What of the hardware a stage depends on: its precision, where that is not the usual one.
+
+    The number of processes is no part of it: they share one global batch, and what they build differs by rounding.
+    """
+    return {} if config.precision == "32-true" else {"precision": config.precision}
 
 
 def make_trainer(
@@ -71,15 +152,28 @@ def make_trainer(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in _NOT_OUR_CASE:
         warnings.filterwarnings("ignore", f".*{message}")
+    # Deterministic mode would first write NaN into all new memory, against programs that read it before they write:
+    # a fifth of a step on a CPU.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         return pl.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
-            strategy=config.strategy,
+            num_nodes=config.num_nodes,
+            # buffers are equal on all processes: each computes them from the global batch
+            strategy="auto" if ranks.size() == 1 else DDPStrategy(broadcast_buffers=False),
+            sync_batchnorm=ranks.size() > 1 and config.accelerator != "cpu",
             precision=config.precision,  # type: ignore[arg-type]
             deterministic=config.deterministic,
             max_epochs=epochs,
-            callbacks=[StageProgress(description), *callbacks],
+            plugins=[AtomicCheckpoints(), _Joined(config.devices)],
+            callbacks=[
+                StageProgress(description),
+                Throughput(),
+                _PlainTermination(),
+                CurvesInCheckpoint(logger),
+                *callbacks,
+            ],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_model_summary=False,
@@ -92,8 +186,7 @@ def make_trainer(
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(
-            f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
-            f"precision={config.precision}: {error}"
+            f"trainer.accelerator={config.accelerator}, devices={config.devices}, precision={config.precision}: {error}"
         ) from error
 
 
@@ -113,15 +206,18 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
 
     A checkpoint that cannot be read is deleted with a warning: the stage starts from its beginning.
     """
-    last: Path | None = checkpoints / "last.ckpt"
-    if last is not None and last.exists():
-        try:
-            epoch = load_lightning_checkpoint(last)["epoch"]
-            log.info("continuing after epoch %s of %s", epoch, last)
-        except (CheckpointError, KeyError) as error:
-            log.warning("starting from the first epoch: %s", error)
-            last.unlink()
-            last = None
-    else:
-        last = None
+    last = ranks.on_first(lambda: _readable(checkpoints / "last.ckpt"))
     trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def _readable(last: Path) -> Path | None:
+    if not last.exists():
+        return None
+    try:
+        epoch = load_lightning_checkpoint(last)["epoch"]
+    except (CheckpointError, KeyError) as error:
+        log.warning("starting from the first epoch: %s", error)
+        last.unlink()
+        return None
+    log.info("continuing after epoch %s of %s", epoch, last)
+    return last

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.runtime import ranks
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -26,11 +28,17 @@ class Augmentation:
         """Whether it changes images at all."""
         return self.flip or self.zoom > 0 or self.noise > 0
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment float images in [0, 1], N x 3 x H x W; `generator` is on the CPU."""
-        count, device = len(images), images.device
+    def __call__(self, images: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+        """Augment images.
+
+        Args:
+            images: float in [0, 1], this process's share (`ranks.own_share`) of a batch, N x 3 x H x W.
+            generator: On the CPU.
+            batch: Images in the batch of all processes: what one of them gets does not depend on who holds it.
+        """
+        count, device, own = len(images), images.device, ranks.own_share(batch)
         if self.flip or self.zoom:
-            draws = torch.rand(count, 4, generator=generator).to(device)
+            draws = torch.rand(batch, 4, generator=generator)[own].to(device)
             scale = 1 - self.zoom * draws[:, 0]
             mirror = torch.where(draws[:, 1] < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(scale)
             shift = (2 * draws[:, 2:] - 1) * (1 - scale)[:, None]
@@ -39,7 +47,7 @@ class Augmentation:
             grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
             images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
         if self.noise:
-            amplitude = torch.rand(count, 1, 1, 1, generator=generator).to(device) * self.noise / 255
-            signs = torch.randint(0, 2, images.shape, generator=generator).to(device) * 2 - 1
+            amplitude = torch.rand(batch, 1, 1, 1, generator=generator)[own].to(device) * self.noise / 255
+            signs = torch.randint(0, 2, (batch, *images.shape[1:]), generator=generator)[own].to(device) * 2 - 1
             images = (images + amplitude * signs).clamp(0, 1)
         return images

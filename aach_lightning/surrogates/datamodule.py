@@ -14,6 +14,7 @@ from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.mining.epoch import MinedBatch, mine_epoch
 from aach_lightning.mining.miners import Miner
+from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.surrogates.batch import TripletBatch
 from aach_lightning.targets.blackbox import BlackBox
@@ -65,9 +66,11 @@ class SurrogateDataModule(pl.LightningDataModule):
         features: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.prepare_data_per_node = False  # one process sends the queries, however many machines there are
         self.door, self.pairs, self.queried, self.folder = door, pairs, queried, folder
+        self._failure: Exception | None = None
         self.miner, self.batch_size, self.seed = miner, batch_size, seed
-        self.dataset = PairDataset(pairs, queried, features)
+        self.dataset = PairDataset(pairs, queried, features, shared=True)
 
     @property
     def _answers(self) -> Path:
@@ -76,13 +79,25 @@ class SurrogateDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Send the M pairs through the door; Lightning calls this on one process alone."""
         batch = self.pairs.batch(self.queried)
-        image_codes, text_codes = self.door.query(batch.images, batch.texts)
-        save_tensors(self._answers, {"image_codes": image_codes, "text_codes": text_codes})
+        try:
+            image_codes, text_codes = self.door.query(batch.images, batch.texts)
+            save_tensors(self._answers, {"image_codes": image_codes, "text_codes": text_codes})
+        except Exception as error:
+            self._failure = error  # raised in `setup`, where the other processes hear of it
 
     def setup(self, stage: str) -> None:
-        """Read the answers; every process does."""
+        """Read the answers; every process does.
+
+        Raises:
+            Exception: On every process, what went wrong when the queries were sent.
+        """
+        ranks.on_first(self._report_failure)
         answers = load_tensors(self._answers)
         self.image_codes, self.text_codes = answers["image_codes"], answers["text_codes"]
+
+    def _report_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def train_dataloader(self) -> DataLoader[TripletBatch]:
         """The batches of the trainer's current epoch."""

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.networks.sharing import hash_global_batch
 from aach_lightning.runtime.seeding import torch_generator
 from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.batch import TripletBatch
@@ -59,8 +60,8 @@ class SurrogateModule(pl.LightningModule):
         images = batch.pairs.images
         if self.augmentation is not None:
             generator = torch_generator(self.seed, "augmentation", self.current_epoch, batch_index)
-            images = self.augmentation(images, generator)
-        hashed_images, hashed_texts = self.network(images, batch.pairs.texts)
+            images = self.augmentation(images, generator, len(batch))
+        hashed_images, hashed_texts = hash_global_batch(self.network, images, batch.pairs.texts)
         triplet = triplet_loss(hashed_images, hashed_texts, batch.image_anchored, self.margin, self.loss)
         triplet = triplet + triplet_loss(hashed_texts, hashed_images, batch.text_anchored, self.margin, self.loss)
         gap = quantisation_loss(hashed_images, batch.image_codes, self.quantisation)

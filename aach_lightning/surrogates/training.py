@@ -13,23 +13,31 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, budget_order
 from aach_lightning.mining.miners import Miner
 from aach_lightning.networks.build import build_network
-from aach_lightning.networks.features import encode_images
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
+from aach_lightning.networks.inference import encode_images
+from aach_lightning.networks.sharing import check_shareable
+from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed
-from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import (
+    ReseedEachEpoch,
+    checkpoint_callbacks,
+    compute_device,
+    fit,
+    make_trainer,
+    numerics,
+)
 from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.datamodule import SurrogateDataModule
 from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.targets.blackbox import BlackBox
 
 NETWORK, ANSWERS, SPENT = "network.safetensors", "answers.safetensors", "spent.json"
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ def ensure_surrogate(
         "budget": asdict(config.budget),
         "seed": config.seed,
         "target": target.key,
+        **numerics(config.trainer),
     }
     return store.get_or_build("surrogate", depends_on, lambda folder: _train(config, pairs, split, door, folder))
 
@@ -93,11 +102,12 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
     surrogate = config.surrogate
     network = build_surrogate(config, pairs)
     rows = queried_rows(split, config.budget.pairs, config.seed)
+    check_shareable(network, config.trainer.accelerator)
     augmentation = Augmentation(**asdict(surrogate.augmentation))
     device = compute_device(config.trainer)
     features = None
     if isinstance(network.image, Encoder) and network.image.frozen and not augmentation.active:
-        features = encode_images(network.image, pairs, rows, _BATCH, "surrogate reads the images", device)
+        features = encode_images(network.image, pairs, rows, "surrogate reads the images", device)
     miner = cast(Miner, instantiate(asdict(config.mining)))
     data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
     module = SurrogateModule(
@@ -115,10 +125,12 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
         augmentation if augmentation.active else None,
         config.seed,
     )
-    checkpoints = folder / "checkpoints"
-    with stage_logger(config.logger, "surrogate", Path(config.paths.output) / "curves", asdict(config)) as logger:
+    checkpoints = folder / CHECKPOINTS
+    with stage_logger("surrogate") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
         trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
+    if not ranks.is_first():
+        return
     save_tensors(folder / NETWORK, network.cpu().state_dict())
     write_json(folder / SPENT, {"pairs": door.spent_pairs, "rows": rows.tolist()})

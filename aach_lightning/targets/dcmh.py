@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.networks.sharing import hash_global_batch
 from aach_lightning.retrieval import bit_balance, count_distinct_codes, mean_average_precision
 
 
@@ -93,7 +94,7 @@ class DCMHModule(pl.LightningModule):
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         """Loss of both modalities for a batch of train pairs."""
-        images, texts = self.network(batch.images, batch.texts)
+        images, texts = hash_global_batch(self.network, batch.images, batch.texts)
         position = torch.searchsorted(self.rows, batch.ids)
         self.image_memory[position] = images.detach()
         self.text_memory[position] = texts.detach()
@@ -120,7 +121,7 @@ class DCMHModule(pl.LightningModule):
 
     def validation_step(self, batch: PairBatch, batch_index: int, dataloader_idx: int = 0) -> None:
         """Collect codes: loader 0 gives queries, loader 1 the database."""
-        images, texts = self.network(batch.images, batch.texts)
+        images, texts = hash_global_batch(self.network, batch.images, batch.texts)
         self._collected[dataloader_idx].append((binary_codes(images), binary_codes(texts), batch.labels))
 
     def on_validation_epoch_end(self) -> None:
@@ -129,8 +130,8 @@ class DCMHModule(pl.LightningModule):
         self._collected = [[], []]
         image_to_text = mean_average_precision(query[0], query[2], database[1], database[2])
         text_to_image = mean_average_precision(query[1], query[2], database[0], database[2])
-        self.log("target/map_i2t", image_to_text, prog_bar=True, sync_dist=True)
-        self.log("target/map_t2i", text_to_image, prog_bar=True, sync_dist=True)
-        self.log("target/map", (image_to_text + text_to_image) / 2, sync_dist=True)
-        self.log("target/bit_balance", rarer_sign(torch.cat(database[:2])), sync_dist=True)
-        self.log("target/distinct_codes", float(count_distinct_codes(torch.cat(database[:2]))), sync_dist=True)
+        self.log("target/map_i2t", image_to_text, prog_bar=True)
+        self.log("target/map_t2i", text_to_image, prog_bar=True)
+        self.log("target/map", (image_to_text + text_to_image) / 2)
+        self.log("target/bit_balance", rarer_sign(torch.cat(database[:2])))
+        self.log("target/distinct_codes", float(count_distinct_codes(torch.cat(database[:2]))))

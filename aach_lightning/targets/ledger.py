@@ -21,7 +21,7 @@ from types import MappingProxyType
 from filelock import FileLock
 
 from aach_lightning.runtime.errors import AachError
-from aach_lightning.runtime.files import disk_errors, write_atomically
+from aach_lightning.runtime.files import PART, disk_errors, write_atomically
 from aach_lightning.targets.records import (
     HEADER_SIZE,
     RUN_SIZE,
@@ -103,6 +103,8 @@ class Ledger:
             if not self.path.exists():
                 if self._end:
                     raise LedgerDamaged(f"{self.path} has vanished while it was in use. {self._advice}")
+                for part in self.path.parent.glob(f".{self.path.name}.*{PART}"):  # of a process that was killed
+                    part.unlink()
                 write_atomically(self.path, lambda file: file.write(self._header.encode()))
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             try:

@@ -12,28 +12,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.data.dataset import PairDataset
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_network
-from aach_lightning.networks.features import encode_images
-from aach_lightning.networks.hashing import Encoder, HashingNetwork, binary_codes
+from aach_lightning.networks.hashing import Encoder, HashingNetwork
+from aach_lightning.networks.inference import encode_images, hash_pairs
+from aach_lightning.networks.sharing import check_shareable
 from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
 from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_tensors, load_weights, save_tensors
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig, TargetConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
-from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import (
+    ReseedEachEpoch,
+    checkpoint_callbacks,
+    compute_device,
+    fit,
+    make_trainer,
+    numerics,
+)
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.dcmh import DCMHModule, rarer_sign
 
 log = logging.getLogger(__name__)
 
 NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,12 @@ def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: Artifact
     """
     if config.target.name != "dcmh":
         raise ConfigError(f"target.name={config.target.name!r} is not a known method; known: dcmh")
-    depends_on = {"config": asdict(config.target), "data": pairs.fingerprint, "split": split.fingerprint}
+    depends_on = {
+        "config": asdict(config.target),
+        "data": pairs.fingerprint,
+        "split": split.fingerprint,
+        **numerics(config.trainer),
+    }
     return store.get_or_build("target", depends_on, lambda folder: _train(config, pairs, split, folder))
 
 
@@ -98,10 +111,11 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     device = compute_device(config.trainer)
     features = None
     if isinstance(network.image, Encoder) and network.image.frozen:
-        features = encode_images(network.image, pairs, everything, _BATCH, "target reads the images", device)
+        features = encode_images(network.image, pairs, everything, "target reads the images", device)
+    check_shareable(network, config.trainer.accelerator)
 
     def part(rows: NDArray[np.int64]) -> PairDataset:
-        return PairDataset(pairs, rows, None if features is None else features[torch.from_numpy(rows)])
+        return PairDataset(pairs, rows, None if features is None else features[torch.from_numpy(rows)], shared=True)
 
     query = validation_rows(split, target.validation, target.seed)
     data = TargetDataModule(
@@ -117,30 +131,26 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
         target.text_lr,
         target.epochs,
     )
-    checkpoints = folder / "checkpoints"
-    with stage_logger(config.logger, "target", Path(config.paths.output) / "curves", asdict(config)) as logger:
+    checkpoints = folder / CHECKPOINTS
+    with stage_logger("target") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
         trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
     best = load_lightning_checkpoint(checkpoints / "best.ckpt")
     module.load_state_dict(best["state_dict"])
+    dataset = PairDataset(pairs, everything, features)
+
+    def read(rows: NDArray[np.int64]) -> PairBatch:
+        return dataset.__getitems__(rows.tolist())
+
+    index = CodeIndex(*hash_pairs(module.network.eval(), read, everything, device, "target hashes the collection"))
+    if not ranks.is_first():
+        return
     save_tensors(folder / NETWORK, network.state_dict())
-    index = _index(module.network.eval().cpu(), part(everything))
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
     write_json(folder / REPORT, _report(index, pairs, query, data.database.indices, int(best["epoch"])))
     split.save(folder / "split.json")
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
-
-
-@torch.no_grad()
-def _index(network: HashingNetwork, dataset: PairDataset) -> CodeIndex:
-    parts = [
-        network(batch.images, batch.texts)
-        for start in range(0, len(dataset), _BATCH)
-        if (batch := dataset.__getitems__(range(start, min(start + _BATCH, len(dataset)))))
-    ]
-    images, texts = (binary_codes(torch.cat(part)) for part in zip(*parts, strict=True))
-    return CodeIndex(images, texts)
 
 
 def _report(

@@ -1,23 +1,31 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_deltas
 from aach_lightning.attacks.module import AttackModule, Modality
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks import TextMLP, TextMultiScale
 from aach_lightning.networks.build import build_network
-from aach_lightning.networks.hashing import HashingNetwork, binary_codes
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
+from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.runtime.curves import read_rows
+from aach_lightning.runtime.loggers import track
+from aach_lightning.runtime.schemas import LoggerConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.wandb_run import Job
 
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)
 RESTLESS = ("attack.random_start=true", "attack.diversity.probability=0.7")
+CPU = torch.device("cpu")
 
 
 class Desk:
@@ -33,7 +41,7 @@ class Desk:
     def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
         def bank() -> Any:
             self.banks += 1
-            return build_bank(self.source, self.pairs, QUERIED, modality, None)
+            return build_bank(self.source, self.pairs, QUERIED, modality, None, CPU)
 
         arguments: dict[str, Any] = {
             "config": self.config,
@@ -168,18 +176,44 @@ def test_spaces_are_in_units_of_the_inputs(compose_toy: Callable[..., RunConfig]
     assert (text.epsilon, text.norm, text.low, text.high) == (0.2, "l2", 0.0, 1.0)
 
 
+@pytest.mark.parametrize("network", [TextMLP, TextMultiScale])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_texts_may_be_negative(
+    desk: Callable[..., Desk], toy_pairs: Pairs, network: Callable[..., nn.Module], norm: str
+) -> None:
+    """Vectors of length 1, some at the rim of [-1, 1]."""
+    vectors = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    vectors[3] = np.eye(16)[2]
+    vectors[50] = -np.eye(16)[5]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    here = desk("one", f"attack.norm={norm}", "attack.text_epsilon=0.3")
+    here.source.text = Encoder(network(16, width=32), HashHead(32, 16)).eval()
+    here.pairs = replace(toy_pairs, texts=vectors, text_low=-1.0, text_high=1.0)
+    clean = torch.from_numpy(vectors[ROWS])
+    delta = here.craft("text")
+    changed = clean + delta
+    sizes = delta.abs().amax(1) if norm == "linf" else delta.norm(dim=1)
+    assert float(sizes.max()) <= 0.3 + 1e-6
+    assert float(sizes.min()) > 0.05
+    assert bool((changed.abs() <= 1).all())
+    assert bool((changed < 0).any())
+    noise = attack_space(here.config.attack, here.pairs, "text").sign_noise(clean, torch.sign(clean))
+    assert float(noise[0].abs().max()) <= 0.3
+    assert noise[0, 5] == 0  # row 50 is at its limit there already
+
+
 def test_a_bank_holds_the_other_modality(desk: Callable[..., Desk]) -> None:
     here = desk("one")
     batch = here.pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = here.source(batch.images, batch.texts)
     for modality, expected in (("image", texts), ("text", images)):
-        bank = build_bank(here.source, here.pairs, QUERIED, modality, None)  # type: ignore[arg-type]
+        bank = build_bank(here.source, here.pairs, QUERIED, modality, None, CPU)  # type: ignore[arg-type]
         torch.testing.assert_close(bank.relaxed, expected)
         assert torch.equal(bank.ranking, binary_codes(bank.relaxed))
         assert not bank.relaxed.is_inference()
     answers = -binary_codes(texts)
-    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers).ranking, answers)
+    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers, CPU).ranking, answers)
 
 
 def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,3 +229,44 @@ def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monke
     monkeypatch.setattr(AttackModule, "predict_step", recorded)
     here.craft(anchors=anchors)
     assert given == dict(zip(ROWS.tolist(), anchors.tolist(), strict=True))
+
+
+def tracked(folder: Path) -> AbstractContextManager[None]:
+    return track(LoggerConfig(LoggerName.csv), Job("attack", "", None, {}, folder / "memory", folder / "output"))
+
+
+def curve(folder: Path, stage: str) -> list[float]:
+    return [row[f"attack/{stage}/loss"] for row in read_rows(folder / "output" / "curves" / "attack" / f"{stage}.csv")]
+
+
+@pytest.mark.parametrize(("name", "stage"), [("attack", "image"), ("white_box", "image_white_box")])
+def test_the_curve_is_the_mean_over_all_items_also_after_a_kill(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, stage: str
+) -> None:
+    sums: list[Tensor] = []
+    original = AttackModule.predict_step
+
+    def watched(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
+        delta = original(self, batch, batch_index)
+        assert self.recorded is not None
+        sums.append(self.recorded)
+        return delta
+
+    with monkeypatch.context() as patched, tracked(tmp_path / "whole"):
+        patched.setattr(AttackModule, "predict_step", watched)
+        desk("whole", "logger=csv").craft(name=name)
+    assert len(sums) == 3
+    expected = [sum(batch[step].item() for batch in sums) / len(ROWS) for step in range(3)]
+    assert curve(tmp_path / "whole", stage) == pytest.approx(expected, rel=1e-12)
+    broken = desk("broken", "logger=csv")
+    with tracked(tmp_path / "broken"):
+        kill_at_last_batch(broken, monkeypatch)
+        broken.craft(name=name)
+        broken.craft(name=name)  # found: not logged twice
+    assert curve(tmp_path / "broken", stage) == pytest.approx(expected, rel=1e-12)
+
+
+def test_logging_changes_no_delta(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    with tracked(tmp_path):
+        logged = desk("logged", "logger=csv").craft()
+    assert torch.equal(logged, desk("silent").craft())

@@ -41,7 +41,7 @@ class Read:
         return np.full((3, 4, 4), row % 251, np.uint8)
 
 if __name__ == "__main__":
-    cache._progress = lambda *_: nullcontext(lambda done: None)  # the bar takes seconds to import
+    cache.progress_bar = lambda *_: nullcontext(lambda done: None)  # the bar takes seconds to import
     cache._PARALLEL_FROM = int(sys.argv[3])
     os.sched_getaffinity = lambda _: {0, 1}
     cached_images(Path(sys.argv[1]), "key", int(sys.argv[4]), 4, Read(sys.argv[2]), "test")

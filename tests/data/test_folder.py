@@ -4,6 +4,7 @@ import random
 import shutil
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.folder import folder_pairs
 from aach_lightning.data.images import ReadFile
 from aach_lightning.data.pairs import Pairs
@@ -43,7 +45,8 @@ def write_table(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
 
 
 def read_folder(root: Path, **changes: Any) -> Pairs:
-    values = {"name": "own", "image_size": SIZE, "words": 10, "vocabulary": None, "on_damaged": "error", **changes}
+    texts = {"words": 10, "vocabulary": None, "encoder": None}
+    values = {"name": "own", "image_size": SIZE, **texts, "on_damaged": "error", **changes}
     return folder_pairs(root=str(root), cache=str(root.parent / "cache"), **values)
 
 
@@ -153,6 +156,28 @@ def test_own_vocabulary(root: Path) -> None:
 
 def test_vocabulary_keeps_the_most_frequent_words(root: Path) -> None:
     assert read_folder(root, words=2).words == ("common", "word0")
+
+
+def test_texts_as_embeddings(root: Path, tiny_encoder: Path) -> None:
+    rows = table(root)
+    write_table(
+        root, [(*row[:2], text, row[3]) for row, text in zip(rows, ["a dog", "", "a cat", "a dog"], strict=True)]
+    )
+    pairs = read_folder(root, encoder=str(tiny_encoder))
+    expected = sentence_embeddings(["a dog", "a cat"], str(tiny_encoder), root.parent / "expected")
+    zero = np.zeros(24)
+    np.testing.assert_allclose(pairs.texts, [expected[0], zero, expected[1], expected[0]], atol=1e-6)
+    assert (pairs.text_low, pairs.text_high) == (-1.0, 1.0)
+    assert pairs.words == tuple(f"#{entry}" for entry in range(24))
+    assert pairs.captions == ("a dog", "", "a cat", "a dog")
+    assert pairs.batch([2]).texts.numpy().tolist() == [pairs.texts[2].tolist()]
+
+
+def test_the_fingerprint_is_of_the_embeddings_too(root: Path, write_encoder: Callable[..., Path]) -> None:
+    folders = [write_encoder(root.parent / f"encoder{seed}", seed) for seed in (0, 1)]
+    prints = {read_folder(root, encoder=str(folder)).fingerprint for folder in (*folders, folders[0])}
+    assert len(prints) == 2
+    assert read_folder(root).fingerprint not in prints
 
 
 def test_byte_order_mark_quoted_line_breaks_and_further_columns(root: Path) -> None:

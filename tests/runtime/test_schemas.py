@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
+from aach_lightning.runtime import encoders
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
@@ -29,6 +30,7 @@ from aach_lightning.runtime.schemas import (
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = {
     "data": "data",
+    "protocol": "protocol",
     "target": "target",
     "image_net@target.image_net": "image_net",
     "image_net@surrogate.image_net": "image_net",
@@ -67,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_group_is_listed_here() -> None:
-    covered = {*GROUPS.values(), "experiment", "paths", "hydra"}
+    covered = {*GROUPS.values(), "experiment", "paths", "hydra", "sweep"}  # sweeps are read by W&B, not by Hydra
     assert covered == {path.name for path in CONF.iterdir() if path.is_dir()}
 
 
@@ -75,11 +77,15 @@ def test_every_group_is_listed_here() -> None:
 def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path) -> None:
     root = [f"data.root={folder}"] if key == "data" and option in ROOTED else []
     root += [f"data.path={folder}"] if (key, option) == ("data", "container") else []
+    if key == "protocol" and option != "random":
+        root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":
         assert type(config.mining) is MINING[option]
+    elif key == "protocol":
+        assert config.split.name == option
     elif key == "data":
         assert type(config.data) is DATA[option]
     elif key == "logger":
@@ -98,7 +104,8 @@ def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: 
     plain = composed(f"experiment={option}", name=name)
     root = [f"data.root={folder}"] if OmegaConf.is_missing(plain.data, "root") else []
     config = checked_config(composed(f"experiment={option}", *root, name=name))
-    assert config.split.query + config.split.train > 0
+    assert config.split.query
+    assert config.split.train
     assert config.stage is Stage.target
 
 
@@ -145,6 +152,20 @@ def test_values_reach_the_typed_configuration(compose_toy: Callable[..., RunConf
     config = compose_toy("attack.epsilon=4", "budget.pairs=12", "mining=rank", "stage=surrogate")
     assert (config.attack.epsilon, config.budget.pairs, config.stage) == (4.0, 12, Stage.surrogate)
     assert isinstance(config.attack.epsilon, float)
+
+
+@pytest.mark.parametrize(
+    ("data", "encoder", "expected"),
+    [("scenes", None, 0.1), ("pairs", None, 0.1), ("pairs", "lab/x", 0.01), ("container", "lab/x", 0.01)],
+)
+def test_the_text_epsilon_fits_the_texts(
+    data: str, encoder: str | None, expected: float, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "find_spec", lambda name: object())
+    place = {"pairs": [f"data.root={folder}"], "container": [f"data.path={folder}"]}.get(data, [])
+    overrides = [f"data={data}", *place, *([f"data.encoder={encoder}"] if encoder else [])]
+    assert checked_config(composed(*overrides)).attack.text_epsilon == expected
+    assert checked_config(composed(*overrides, "attack.text_epsilon=0.3")).attack.text_epsilon == 0.3
 
 
 def test_missing_value_is_named() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from aach_lightning.runtime import encoders
 from aach_lightning.runtime.choices import NormName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
@@ -195,6 +196,30 @@ def test_folder_of_pairs(config: RunConfig, tmp_path: Path) -> None:
     assert line.startswith(f"  - data.vocabulary={tmp_path / 'absent.txt'}: must be an existing text file")
     (line,) = mistakes(folder(words=0))
     assert line.startswith("  - data.words=0: must be greater than 0")
+
+
+def test_encoder(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pairs.csv").write_text("id,image,text,labels\n")
+    (tmp_path / "words.txt").write_text("dog\n")
+    config.data = FolderConfig(name="x", image_size=32, root=str(tmp_path), words=10)
+    monkeypatch.setattr(encoders, "find_spec", lambda name: object())
+    for encoder in ("minilm", "lab/name-2.1", "bert-base-uncased"):
+        config.data.encoder = encoder
+        assert mistakes(config) == []
+    config.data.encoder = "no/such/folder"
+    (line,) = mistakes(config)
+    assert line.startswith("  - data.encoder=no/such/folder: must be null, minilm, an existing folder with a model, or")
+    config.data.encoder = str(tmp_path)
+    (line,) = mistakes(config)
+    assert line.startswith(f"  - data.encoder={tmp_path}: the folder holds no model: there must be a config.json in it")
+    (tmp_path / "config.json").write_text("{}")
+    assert mistakes(config) == []
+    config.data.vocabulary = str(tmp_path / "words.txt")
+    (line,) = mistakes(config)
+    assert line == f"  - data.vocabulary={tmp_path / 'words.txt'}: must be null beside data.encoder"
+    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
+    first, _ = mistakes(config)
+    assert first.endswith("needs the package sentence_transformers: pip install 'aach-lightning[sentence]'")
 
 
 def test_original_distributions(config: RunConfig, tmp_path: Path) -> None:

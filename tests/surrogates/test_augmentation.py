@@ -6,7 +6,7 @@ from aach_lightning.surrogates.augmentation import Augmentation
 
 
 def augmented(images: Tensor, seed: int = 0, flip: bool = False, zoom: float = 0.0, noise: float = 0.0) -> Tensor:
-    return Augmentation(flip, zoom, noise)(images, torch.Generator().manual_seed(seed))
+    return Augmentation(flip, zoom, noise)(images, torch.Generator().manual_seed(seed), len(images))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
 
 def train(module: SurrogateModule, world: Any, miner: Miner, folder: Path, epochs: int = 25) -> None:
     data = SurrogateDataModule(world.door, world.pairs, QUERIED, folder, miner, 25, seed=0)
-    trainer = make_trainer(TrainerConfig("cpu", 1, "auto", "32-true", True), folder, "surrogate", epochs)
+    trainer = make_trainer(TrainerConfig("cpu", 1, 1, "32-true", True), folder, "surrogate", epochs)
     trainer.fit(module, datamodule=data)
 
 
@@ -162,7 +162,7 @@ def test_the_loss_is_both_directions_plus_both_quantisations(flat: Any, monkeypa
 def test_every_batch_of_every_epoch_is_augmented_anew(flat: Any) -> None:
     network, batch = build(flat).eval(), toy_batch()
     seen: list[Tensor] = []
-    network.image.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    network.image.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     module = wrap(network, augmentation=Augmentation(True, 0.3, 8.0))
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     for epoch, number in ((0, 0), (0, 1), (1, 0), (0, 0)):

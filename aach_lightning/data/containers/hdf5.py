@@ -107,8 +107,27 @@ def _dense(group: Any, shape: tuple[int, int], path: Path, key: str) -> NDArray[
     return dense(matrix, f"{path}: {key}")
 
 
-def open_hdf5(path: Path) -> dict[str, Variable]:
+def _list(found: dict[str, Variable], path: Path, key: str, data: Any, matlab: bool) -> None:
+    import h5py
+
+    if not data.shape:
+        return
+    is_text = (
+        h5py.check_ref_dtype(data.dtype) is not None
+        or h5py.check_string_dtype(data.dtype) is not None
+        or data.attrs.get("MATLAB_class") == b"char"
+    )
+    is_reversed = matlab or "MATLAB_class" in data.attrs
+    shape = tuple(data.shape[::-1] if is_reversed else data.shape)
+    found[key] = Hdf5Variable(path, key, shape, is_text, data, is_reversed)
+
+
+def open_hdf5(path: Path, groups: bool = False) -> dict[str, Variable]:
     """List the data sets at the top level of an HDF5 file.
+
+    Args:
+        path: The file.
+        groups: List those one level deeper too, such as the fields of MATLAB's structs, as `group.name`.
 
     Raises:
         ConfigError: If h5py is not installed.
@@ -125,18 +144,15 @@ def open_hdf5(path: Path) -> dict[str, Variable]:
         matlab = file.userblock_size > 0
         found: dict[str, Variable] = {}
         for key, data in file.items():
-            if isinstance(data, h5py.Dataset) and data.shape:
-                is_text = (
-                    h5py.check_ref_dtype(data.dtype) is not None
-                    or h5py.check_string_dtype(data.dtype) is not None
-                    or data.attrs.get("MATLAB_class") == b"char"
-                )
-                is_reversed = matlab or "MATLAB_class" in data.attrs
-                shape = tuple(data.shape[::-1] if is_reversed else data.shape)
-                found[str(key)] = Hdf5Variable(path, str(key), shape, is_text, data, is_reversed)
+            if isinstance(data, h5py.Dataset):
+                _list(found, path, str(key), data, matlab)
             elif "MATLAB_sparse" in data.attrs:
                 shape = (int(data.attrs["MATLAB_sparse"]), len(data["jc"]) - 1)
                 found[str(key)] = LoadedVariable(path, str(key), shape, False, partial(_dense, data, shape, path, key))
+            elif groups and not str(key).startswith("#"):  # MATLAB's own begin with it
+                for name, field in data.items():
+                    if isinstance(field, h5py.Dataset):
+                        _list(found, path, f"{key}.{name}", field, matlab)
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError or ValueError for damaged files
         raise DataError(f"{path}: damaged HDF5 file: {error}") from error
     return found

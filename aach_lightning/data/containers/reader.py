@@ -12,14 +12,16 @@ from aach_lightning.data.cache import cached_images
 from aach_lightning.data.containers.content import content_key
 from aach_lightning.data.containers.listed import find_files
 from aach_lightning.data.containers.matrices import Texts
-from aach_lightning.data.containers.part_rows import PartRows, read_rows, without_repeats
+from aach_lightning.data.containers.part_rows import PartRows, read_rows
 from aach_lightning.data.containers.pixels import CONVERTER, ReadPixels, ReadUnplanned, unpacked
+from aach_lightning.data.containers.pooled import pool_parts
 from aach_lightning.data.containers.rehearsal import rehearse
 from aach_lightning.data.containers.roles import find_parts
 from aach_lightning.data.containers.source import open_variables, pack_files
 from aach_lightning.data.images import DECODER, ReadFile
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
+from aach_lightning.data.texts import text_vectors, unnamed
+from aach_lightning.data.vocabulary import read_vocabulary
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
@@ -34,6 +36,7 @@ def container_pairs(
     image_size: int,
     words: int,
     vocabulary: str | None,
+    encoder: str | None,
     on_damaged: Literal["error", "skip"],
     cache: str,
 ) -> Pairs:
@@ -47,22 +50,26 @@ def container_pairs(
         words: Size of the vocabulary that is built where the texts are sentences and no vocabulary is given.
         vocabulary: Text file with one word a line: the vocabulary of sentences, or the names of the columns of a bag of
             words; or None.
+        encoder: Makes embeddings of texts that are sentences, see `text_vectors`; None for bags of words.
         on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
-        cache: Folder for converted images.
+        cache: Folder for converted images and embeddings.
 
     Returns:
         The pairs in the order of the pack. Parts of a pack that is split already are pooled: query, train, database;
-        a train part that lies in the database counts once.
+        a train part that lies in the database counts once. `given` says which pairs were in which part.
 
     Raises:
-        ConfigError: If the path does not exist, or h5py is needed and missing.
+        ConfigError: If the path does not exist, h5py is needed and missing, or the encoder is missing or finds no
+            sentences.
         DataError: If the pack is damaged, holds features instead of pixels, or its layout is not known.
     """
     rehearse(pack_files(Path(path)), Path(cache))
-    parts = without_repeats([read_rows(part) for part in find_parts(open_variables(Path(path)))])
+    parts, given = pool_parts([read_rows(part) for part in find_parts(open_variables(Path(path)))])
     labels = _stacked([part.labels for part in parts], "labels", path)
     if not labels.any():
         raise DataError(f"data.path={path}: no pair has a label; retrieval is measured by shared labels")
+    if encoder is not None and not all(part.sentences for part in parts):
+        raise ConfigError(f"data.encoder={encoder}: must be null, the texts of data.path={path} are vectors already")
     names = tuple(row for part in parts for row in part.names)
     pixels, damaged, key = _images(parts, name, Path(path), images, image_size, Path(cache))
     if damaged and (on_damaged == "error" or len(damaged) == len(names)):
@@ -75,11 +82,11 @@ def container_pairs(
     keep = np.array([row for row in range(len(names)) if row not in damaged], dtype=np.int64)
     if damaged:
         log.warning("%s: left out %d of %d pairs without a readable image", name, len(damaged), len(names))
-    texts, known, captions = _texts(parts, keep, words, vocabulary, path)
+    texts, known, captions = _texts(parts, keep, words, vocabulary, encoder, path, cache)
     kept_names, kept_labels = tuple(names[row] for row in keep), np.ascontiguousarray(labels[keep])
     label_names = tuple(f"label {column}" for column in range(labels.shape[1]))
     splits = [f"{part.split} ({len(part.labels):,})" for part in parts if part.split]
-    note = f"pooled from the pack's own parts {', '.join(splits)} and split anew" if splits else ""
+    note = f"Pooled from the pack's parts {', '.join(splits)}." if splits else ""
     log.info(
         "%s: %d pairs, texts %d wide, %d labels%s", name, len(keep), len(known), len(label_names), note and f"; {note}"
     )
@@ -104,6 +111,7 @@ def container_pairs(
         image_rows=keep if damaged else None,
         note=note,
         skipped=len(damaged),
+        given=None if given is None else given.among(keep),
     )
 
 
@@ -115,23 +123,29 @@ def _stacked(blocks: list[NDArray[Any]], what: str, path: str) -> NDArray[Any]:
 
 
 def _texts(
-    parts: list[PartRows], keep: NDArray[np.int64], size: int, vocabulary: str | None, path: str
+    parts: list[PartRows],
+    keep: NDArray[np.int64],
+    size: int,
+    vocabulary: str | None,
+    encoder: str | None,
+    path: str,
+    cache: str,
 ) -> tuple[Texts, tuple[str, ...], tuple[str, ...]]:
     """Vectors, the names of their columns, and what to print of each text."""
     if any(bool(part.sentences) != bool(parts[0].sentences) for part in parts):
         raise DataError(f"data.path={path}: some parts hold sentences, others vectors of numbers")
-    known = read_vocabulary(Path(vocabulary)) if vocabulary else ()
     if parts[0].sentences:
         every = [text for part in parts for text in part.sentences]
         kept = [every[row] for row in keep]
-        known = known or build_vocabulary(kept, size)
-        return Texts(bag_of_words(kept, known), 0.0, 1.0), known, tuple(kept)
+        made = text_vectors(kept, words=size, vocabulary=vocabulary, encoder=encoder, cache=cache)
+        return Texts(made.vectors, made.low, made.high), made.words, tuple(kept)
+    known = read_vocabulary(Path(vocabulary)) if vocabulary else ()
     given = [part.texts for part in parts if part.texts]
     rows = _stacked([texts.vectors for texts in given], "texts", path)
     vectors, width = np.ascontiguousarray(rows[keep]), rows.shape[1]
     if known and len(known) != width:
         raise DataError(f"data.vocabulary={vocabulary}: {len(known)} words for texts {width} wide")
-    known = known or tuple(f"#{column}" for column in range(width))
+    known = known or unnamed(width)
     is_bag = vectors.dtype == np.uint8
     captions = tuple(" ".join(known[column] for column in np.flatnonzero(row)) if is_bag else "" for row in vectors)
     low, high = min(texts.low for texts in given), max(texts.high for texts in given)

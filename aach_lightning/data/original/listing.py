@@ -22,22 +22,26 @@ class Listing:
     Attributes:
         names: N identifiers, equal wherever the distribution is unpacked.
         files: N image files, below the folder in which the reader finds them.
-        texts: uint8 in {0, 1}, N x D bags of words.
+        texts: N x D, bags of words or embeddings.
         labels: uint8 in {0, 1}, N x C.
         words: D names.
         label_names: C names.
         captions: N texts as a person wrote or tagged them.
         counts: What was counted on the way, for the log.
+        text_low: Smallest value a text entry may take.
+        text_high: Largest value a text entry may take.
     """
 
     names: Sequence[str]
     files: Sequence[str]
-    texts: NDArray[np.uint8]
+    texts: NDArray[np.generic]
     labels: NDArray[np.uint8]
     words: tuple[str, ...]
     label_names: tuple[str, ...]
     captions: Sequence[str]
     counts: Sequence[Count]
+    text_low: float = 0.0
+    text_high: float = 1.0
 
 
 def listed_pairs(
@@ -76,8 +80,8 @@ def listed_pairs(
         labels=labels,
         label_names=listing.label_names,
         words=listing.words,
-        text_low=0.0,
-        text_high=1.0,
+        text_low=listing.text_low,
+        text_high=listing.text_high,
         fingerprint=digest(key.encode(), rows.tobytes(), words, texts.data, labels.data),
         captions=tuple(listing.captions[row] for row in rows),
         image_rows=decoded.image_rows,

@@ -1,4 +1,4 @@
-"""MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image as bag of words, 80 labels."""
+"""MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image, 80 labels."""
 
 import json
 from collections import defaultdict
@@ -15,7 +15,7 @@ from aach_lightning.data.original.files import find_part, relative_image
 from aach_lightning.data.original.listing import Listing, listed_pairs
 from aach_lightning.data.original.remembered import remembered
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary
+from aach_lightning.data.texts import text_vectors
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
 
@@ -45,6 +45,7 @@ def mscoco_pairs(
     image_size: int,
     words: int,
     vocabulary: str | None,
+    encoder: str | None,
     caption_seed: int,
     on_damaged: Literal["error", "skip"],
     cache: str,
@@ -57,23 +58,24 @@ def mscoco_pairs(
         image_size: Height and width of the decoded images in pixels.
         words: Size of the vocabulary that is built from the chosen captions where none is given.
         vocabulary: Text file with one word a line, or None.
+        encoder: Makes embeddings of the captions, see `text_vectors`; None for bags of words.
         caption_seed: Chooses the one caption of each image; that of one image does not depend on the others.
         on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
-        cache: Folder for decoded images.
+        cache: Folder for decoded images and embeddings.
 
     Returns:
-        The pairs with a label and a word of the vocabulary, train2014 before val2014, each by image number; texts are
-        bags of words in {0, 1}, labels in alphabetical order.
+        The pairs with a label and a text (for a bag of words, a word of the vocabulary), train2014 before val2014, each
+        by image number; texts are bags of words in {0, 1} or embeddings in [-1, 1], labels in alphabetical order.
 
     Raises:
-        ConfigError: If a part of the distribution is missing.
-        DataError: If a file is damaged.
+        ConfigError: If a part of the distribution or the encoder is missing.
+        DataError: If a file or the encoder is damaged.
     """
     parts = [_find_part(root, part) for part in ("train2014", "val2014")]
     lists = [path for part in parts for path in (part.instances, part.captions)]
     options = [PARSER, [str(part.folder) for part in parts], caption_seed]
     read = remembered(Path(cache), lists, options, partial(_parse, root, parts, caption_seed))
-    listing = _with_texts(read, words, vocabulary)
+    listing = _with_texts(read, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
     folder = Path(root)
     files = [f"{folder}/{file}" for file in listing.files]
     return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
@@ -113,25 +115,27 @@ def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
     )
 
 
-def _with_texts(read: Listing, words: int, vocabulary: str | None) -> Listing:
-    """The pairs whose caption has a word of the vocabulary, with its bag of words."""
-    known = read_vocabulary(Path(vocabulary)) if vocabulary else build_vocabulary(read.captions, words)
-    texts = bag_of_words(read.captions, known)
-    keep = np.flatnonzero(texts.any(1))
+def _with_texts(read: Listing, *, words: int, vocabulary: str | None, encoder: str | None, cache: str) -> Listing:
+    """The pairs whose caption says something: a word of the vocabulary, or anything at all where it is embedded."""
+    texts = text_vectors(read.captions, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
+    keep = np.flatnonzero(texts.vectors.any(1))
     kept = keep.tolist()
+    unread = "is blank" if encoder else "has no word of the vocabulary"
     return replace(
         read,
         names=[read.names[row] for row in kept],
         files=[read.files[row] for row in kept],
-        texts=texts[keep],
+        texts=texts.vectors[keep],
         labels=read.labels[keep],
-        words=known,
+        words=texts.words,
         captions=[read.captions[row] for row in kept],
         counts=[
             *read.counts,
-            Count("those whose caption has no word of the vocabulary", len(texts) - len(keep)),
+            Count(f"those whose caption {unread}", len(read.captions) - len(keep)),
             Count("pairs with a label and a text", len(keep), 122_218),
         ],
+        text_low=texts.low,
+        text_high=texts.high,
     )
 
 

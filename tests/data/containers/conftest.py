@@ -48,7 +48,8 @@ def labels() -> NDArray[np.uint8]:
 @pytest.fixture
 def read_pack(tmp_path: Path) -> ReadPack:
     def read(path: Path, **changes: Any) -> Pairs:
-        values = {"images": None, "image_size": 12, "words": 10, "vocabulary": None, "on_damaged": "error", **changes}
+        texts = {"words": 10, "vocabulary": None, "encoder": None}
+        values = {"images": None, "image_size": 12, **texts, "on_damaged": "error", **changes}
         return container_pairs(name="pack", path=str(path), cache=str(tmp_path / "cache"), **values)
 
     return read

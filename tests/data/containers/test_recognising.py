@@ -330,6 +330,7 @@ def test_any_pack_gives_an_error_or_pairs(variables: dict[str, object]) -> None:
                 image_size=16,
                 words=5,
                 vocabulary=None,
+                encoder=None,
                 on_damaged="skip",
                 cache=f"{folder}/cache",
             )

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.original.mscoco import choose_caption, mscoco_pairs
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.errors import ConfigError, DataError
@@ -86,7 +87,7 @@ def root(tmp_path: Path, write_photo: Write) -> Path:
 
 
 def read(root: Path, **changes: Any) -> Pairs:
-    values = {"words": 20, "vocabulary": None, "caption_seed": 0, "on_damaged": "error", **changes}
+    values = {"words": 20, "vocabulary": None, "encoder": None, "caption_seed": 0, "on_damaged": "error", **changes}
     return mscoco_pairs(name="coco", root=str(root), image_size=32, cache=str(root.parent / "cache"), **values)
 
 
@@ -115,6 +116,22 @@ def test_vocabulary(root: Path) -> None:
     pairs = read(root, vocabulary=str(path))
     assert (pairs.words, pairs.texts.tolist()) == (("dog", "street"), [[1, 0], [1, 0]])
     assert len(pairs) == 2  # the caption of image 9 has no word of the vocabulary
+
+
+def test_captions_as_embeddings(root: Path, tiny_encoder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A caption without a known word has an embedding too; a blank one has none."""
+    content = captions("val2014")
+    content["annotations"][0]["caption"] = " \n"
+    write_json(root, "captions_val2014", content)
+    with caplog.at_level(logging.INFO):
+        pairs = read(root, encoder=str(tiny_encoder))
+    assert "coco: those whose caption is blank: 1" in caplog.text
+    assert [int(name[-3:]) for name in pairs.names] == [9, 30, 42]
+    assert pairs.captions[1:] == ("A dog runs.", "!!!")
+    expected = sentence_embeddings(pairs.captions, str(tiny_encoder), root.parent / "expected")
+    np.testing.assert_allclose(pairs.texts, expected, atol=1e-6)
+    assert (len(pairs.words), pairs.text_low, pairs.text_high) == (24, -1.0, 1.0)
+    assert read(root, encoder=str(tiny_encoder)).fingerprint == pairs.fingerprint != read(root).fingerprint
 
 
 def test_counts_are_logged_beside_the_numbers_of_the_field(root: Path, caplog: pytest.LogCaptureFixture) -> None:

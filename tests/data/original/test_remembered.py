@@ -222,8 +222,17 @@ def test_mscoco_from_memory(tmp_path: Path, write_photo: Write, monkeypatch: pyt
     words.write_text("dog\n")
 
     def read(vocabulary: str | None = None, seed: int = 0) -> Pairs:
-        options = {"words": 9, "vocabulary": vocabulary, "caption_seed": seed, "cache": str(tmp_path / "cache")}
-        return mscoco.mscoco_pairs(name="c", root=str(root), image_size=16, on_damaged="error", **options)  # type: ignore[arg-type]
+        return mscoco.mscoco_pairs(
+            name="c",
+            root=str(root),
+            image_size=16,
+            words=9,
+            vocabulary=vocabulary,
+            encoder=None,
+            caption_seed=seed,
+            on_damaged="error",
+            cache=str(tmp_path / "cache"),
+        )
 
     plain, known, other = read(), read(str(words)), read(seed=1)
     assert known.words == ("dog",)

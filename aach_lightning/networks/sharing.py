@@ -1,0 +1,56 @@
+"""One global batch hashed by several processes: the image backbone is shared among them, the rest is cheap."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from aach_lightning.networks.hashing import Encoder, HashingNetwork
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.seeding import derive_seed
+
+
+def hash_global_batch(network: HashingNetwork, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Hash a batch of B pairs that all processes have, each reading its share of the images.
+
+    The features are gathered with their gradients and every process goes on with all B rows, so that losses, triplets,
+    memories and the dropout of the heads are those of one process: the number of processes is no hyperparameter.
+
+    Args:
+        network: The network, on this process's device.
+        images: `ranks.own_share(B)` of the images, n x 3 x H x W; or B x F features that need no backbone.
+        texts: B x D.
+
+    Returns:
+        Relaxed codes of images and texts, each B x K, the same on every process.
+    """
+    if not isinstance(network.image, Encoder):
+        return cast(tuple[Tensor, Tensor], network(images, texts))
+    features = ranks.gather_shares(_read(network.image.backbone, images), len(texts))
+    return cast(Tensor, network.image.head(features)), network.hash_texts(texts)
+
+
+def _read(backbone: nn.Module, images: Tensor) -> Tensor:
+    # dropout inside a backbone differs between processes, and leaves the numbers that the heads draw as they were
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices, enabled=backbone.training):
+        if backbone.training:
+            drawn = int(torch.randint(2**62, (), device=images.device))  # another one in each step
+            torch.manual_seed(derive_seed(drawn, "share", ranks.rank()))
+        return cast(Tensor, backbone(images))
+
+
+def check_shareable(network: nn.Module, accelerator: str) -> None:
+    """Refuse batch statistics that processes cannot share.
+
+    Raises:
+        ConfigError: If several processes shall train batch normalisation on CPUs, where torch cannot synchronise it.
+    """
+    trained = (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training)
+    found = next(trained, None)
+    if found is not None and ranks.size() > 1 and accelerator == "cpu":
+        raise ConfigError(
+            f"trainer.devices={ranks.size()} on CPUs: the network has {type(found).__name__} in training mode, whose "
+            f"statistics torch shares between GPUs only. Use one process, GPUs, image_net.frozen=true or GroupNorm."
+        )

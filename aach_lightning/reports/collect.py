@@ -1,0 +1,139 @@
+"""Find the runs below a folder: every result once, and what there is instead where one is missing."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aach_lightning.evaluation.result import Result
+from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
+from aach_lightning.reports.jobs import JOB, SWEEP, MissingJob, missing_jobs
+from aach_lightning.runtime.errors import DataError
+
+RESULT = "result.json"
+LARGEST = 64 * 2**20  # bytes; a result has some ten thousand
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What lies below a folder.
+
+    Attributes:
+        frame: One row for each run, direction and kind of query; see `reports.frame.COLUMNS`.
+        configs: Flat configuration of each run, by its hash.
+        repeated: Files that hold a run which counts already.
+        contradictions: Pairs of files, the first of which counts, that hold the same run with other numbers.
+        skipped: Files that could not be read, and folders, with the reason.
+        missing: Jobs without a result.
+    """
+
+    frame: pd.DataFrame
+    configs: dict[str, dict[str, Any]]
+    repeated: tuple[Path, ...]
+    contradictions: tuple[tuple[Path, Path], ...]
+    skipped: tuple[tuple[Path, str], ...]
+    missing: tuple[MissingJob, ...]
+
+
+def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter) -> Collection:
+    """Read every result below a folder.
+
+    Args:
+        root: A sweep's folder, a folder of runs, or any folder above them.
+        progress: Gives back the files one by one, and may draw a bar.
+
+    Where two files hold the same run (equal configuration, seed and data), the newer one counts.
+
+    Raises:
+        DataError: If there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; DIR must hold a sweep, runs, or an artifact store")
+    skipped: list[tuple[Path, str]] = []
+    files, sweeps = [], []
+    jobs: dict[Path, bool] = {}
+    for folder, folders, names in _walk(root, skipped):
+        if RESULT in names:
+            files.append(folder / RESULT)
+        if JOB in folders:
+            jobs[folder] = RESULT in names
+        if SWEEP in names:
+            sweeps.append(folder)
+    found: dict[str, tuple[Path, Result, list[dict[str, Any]]]] = {}
+    repeated: list[Path] = []
+    contradictions: list[tuple[Path, Path]] = []
+    for file in progress(sorted(files, key=_age)):
+        try:
+            result = _load(file)
+            rows = rows_of(str(file), result)
+        except DataError as error:
+            skipped.append((file, str(error)))
+            continue
+        key = identity(result)
+        if key not in found:
+            found[key] = (file, result, rows)
+            continue
+        repeated.append(file)
+        first = found[key]
+        if (first[1].rows, first[1].chance) != (result.rows, result.chance):
+            contradictions.append((first[0], file))
+    found = dict(sorted(found.items(), key=lambda item: [(len(part), part) for part in item[1][0].parts]))
+    configs = {key: flatten(result.config) for key, (_, result, _) in found.items()}
+    return Collection(
+        frame=to_frame([row for _, _, rows in found.values() for row in rows], configs),
+        configs=configs,
+        repeated=tuple(repeated),
+        contradictions=tuple(contradictions),
+        skipped=tuple(sorted(skipped)),
+        missing=tuple(missing_jobs(jobs, sweeps, [(file, result.config) for file, result, _ in found.values()])),
+    )
+
+
+def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder once, whatever links lead to it."""
+
+    def unreadable(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # renamed by a run that goes on meanwhile
+            skipped.append((Path(error.filename), f"cannot look into {error.filename}: {error.strerror}"))
+
+    seen = set()
+    for name, folders, files in os.walk(root, onerror=unreadable, followlinks=True):
+        own = _inode(Path(name))
+        if own in seen:
+            folders.clear()
+            continue
+        seen.add(own)
+        folders.sort(key=lambda folder: (len(folder), folder))  # job 2 before job 10
+        yield Path(name), list(folders), files
+
+
+def _inode(folder: Path) -> tuple[int, int] | Path:
+    try:
+        status = folder.stat()
+    except OSError:
+        return folder
+    return status.st_dev, status.st_ino
+
+
+def _age(file: Path) -> tuple[int, Path]:
+    """Sorts the newest files first; links that lead nowhere last."""
+    try:
+        return -file.stat().st_mtime_ns, file
+    except OSError:
+        return 0, file
+
+
+def _load(file: Path) -> Result:
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise DataError(f"cannot read the result {file}: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise DataError(f"{file} is no regular file")
+    if status.st_size > LARGEST:
+        raise DataError(f"{file} has {status.st_size:,} bytes, a result at most {LARGEST:,}")
+    return Result.load(file)

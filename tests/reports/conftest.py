@@ -1,0 +1,145 @@
+"""Results by hand: a run is what a test says it measured, with an ordinary configuration around it."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aach_lightning.evaluation.result import Result, Row
+
+CONFIG: dict[str, Any] = {
+    "seed": 0,
+    "data": {"_target_": "aach_lightning.data.procedural.procedural_pairs", "name": "scenes", "seed": 0},
+    "split": {"name": "random", "query": 30, "train": 80, "seed": 0},
+    "target": {
+        "name": "dcmh",
+        "code_length": 16,
+        "image_net": {"backbone": {"_target_": "networks.EfficientNetLite", "variant": 2, "weights": None}},
+        "text_net": {"backbone": {"_target_": "networks.TextMLP", "width": 1024}},
+        "seed": 0,
+    },
+    "budget": {"pairs": 20},
+    "mining": {"_target_": "aach_lightning.mining.miners.GapMiner", "gap": 4},
+    "surrogate": {
+        "image_net": {"backbone": {"_target_": "networks.SmallCNN"}},
+        "text_net": {"backbone": {"_target_": "networks.TextMLP", "width": 1024}},
+    },
+    "attack": {"name": "aach", "modality": "both", "epsilon": 8.0, "text_epsilon": 0.1},
+    "trainer": {"devices": 1},
+    "logger": {"name": "none"},
+}
+NEEDS = {"attack": "codes", "white_box": "weights"}
+
+
+def make_run(maps: dict[str, float] | None = None, data: dict[str, Any] | None = None, **overrides: Any) -> Result:
+    """A run.
+
+    Args:
+        maps: MAP by "DIRECTION query"; other rows are absent.
+        data: Changes in what the result says of its data.
+        overrides: Of the configuration, with double underscores for dots.
+    """
+    config = copy.deepcopy(CONFIG)
+    for key, value in overrides.items():
+        *groups, name = key.split("__")
+        part = config
+        for group in groups:
+            part = part.setdefault(group, {})
+        part[name] = value
+    maps = {"I2T clean": 0.8, "I2T attack": 0.5} if maps is None else maps
+    clean = {key.split()[0]: value for key, value in maps.items() if key.endswith("clean")}
+    rows = []
+    for key, value in maps.items():
+        direction, query = key.split()
+        image = direction == "I2T"
+        bound = config["attack"]["epsilon"] / 255 if image else config["attack"]["text_epsilon"]
+        rows.append(
+            Row(
+                direction=direction,  # type: ignore[arg-type]
+                query=query,  # type: ignore[arg-type]
+                map=value,
+                drop=clean.get(direction, value) - value,
+                share_of_white_box=0.5 if query == "attack" else None,
+                distance=0.0 if query == "clean" else 2.5,
+                epsilon=0.0 if query == "clean" else bound,
+                linf=0.03,
+                rms=0.02,
+                psnr=31.25 if image else None,
+                ssim=0.93 if image else None,
+                pairs_queried=config["budget"]["pairs"] if query == "attack" else 0,
+                anchors_queried=0,
+                needs=NEEDS.get(query, "nothing"),  # type: ignore[arg-type]
+            )
+        )
+    return Result(
+        rows=tuple(rows),
+        chance=dict.fromkeys((row.direction for row in rows), 0.25),
+        target={},
+        surrogate={},
+        queries={"budget_pairs": config["budget"]["pairs"]},
+        data={
+            "name": config["data"]["name"],
+            "note": "",
+            "pairs": 160,
+            "attacked": 12,
+            "train": 80,
+            "database": 130,
+            "hash": "0123",
+            "split_hash": "4567",
+            **(data or {}),
+        },
+        config=config,
+        seed=config["seed"],
+        versions={},
+        stages={
+            "data": {"seconds": 0.5, "peak_memory_mib": 9.0},
+            "attack image": {"seconds": 1.25, "peak_memory_mib": 9.0},
+        },
+    )
+
+
+def write_job(
+    folder: Path,
+    overrides: list[str],
+    config: dict[str, Any] | None = None,
+    config_name: str = "attack",
+    error: str | None = None,
+) -> None:
+    """What Hydra leaves in a job's folder, and what a failure adds."""
+    hidden = folder / ".hydra"
+    hidden.mkdir(parents=True, exist_ok=True)
+    paths = {"paths": {"store": "outputs/store", "output": "${hydra:runtime.output_dir}"}}
+    (hidden / "config.yaml").write_text(yaml.safe_dump({**(config or CONFIG), **paths}))
+    (hidden / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    (hidden / "hydra.yaml").write_text(yaml.safe_dump({"hydra": {"job": {"config_name": config_name}}}))
+    if error is not None:
+        (folder / "error.txt").write_text(error, encoding="utf-8")
+
+
+def write_sweep(folder: Path, task: list[str], sweeper: str = "basic_sweeper.BasicSweeper", **more: Any) -> None:
+    """What Hydra's sweeper writes before its first job."""
+    hydra = {
+        "sweeper": {"_target_": f"hydra._internal.core_plugins.{sweeper}", "params": None, **more},
+        "overrides": {"task": task},
+        "job": {"config_name": "attack", "num": "???"},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    return make_run
+
+
+@pytest.fixture
+def job() -> Callable[..., None]:
+    return write_job
+
+
+@pytest.fixture
+def sweep() -> Callable[..., None]:
+    return write_sweep
