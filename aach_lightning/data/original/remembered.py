@@ -28,7 +28,7 @@ def remembered(cache: Path, files: Sequence[Path], options: Sequence[Any], parse
         cache: Folder of all caches; the listing is kept in its folder `listings`.
         files: Everything that `parse` reads. A file counts as unchanged while its size and time stamp are.
         options: Name and version of the parser, and what else the listing depends on; JSON values.
-        parse: Reads `files`. What it returns has bags of words or no texts at all; embeddings have a cache of their own.
+        parse: Reads `files`; its texts are bags of words or none at all, for embeddings have a cache of their own.
 
     Raises:
         DataError: If one of the files cannot be read, or as `parse` raises.
