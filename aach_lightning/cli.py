@@ -1,6 +1,7 @@
 """The two commands, each a list of steps."""
 
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,28 @@ from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_del
 from aach_lightning.attacks.module import Modality
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
-from aach_lightning.evaluation.gallery import make_gallery
-from aach_lightning.evaluation.protocol import as_sent
+from aach_lightning.data.protocols.choose import split_note, split_pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Query, Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.reports.picture import save_picture
+from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
+from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
 from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import Stage
-from aach_lightning.runtime.files import write_bytes
+from aach_lightning.runtime.files import digest_json, write_bytes
+from aach_lightning.runtime.loggers import track
 from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
+from aach_lightning.runtime.validate_split import validate_parts
+from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.blackbox import BlackBox
@@ -41,28 +47,45 @@ RESULT, PICTURE, SPLIT = "result.json", "attack.png", "split.json"
 
 def train(config: RunConfig) -> None:
     """Build the target; with `stage=surrogate`, query it and build the surrogate too."""
+    ranks.on_first(lambda: check_login(config.logger))
     console = Console(quiet=not ranks.is_first())
     store = ArtifactStore(Path(config.paths.store))
     pairs, split = _data(config)
-    target = ensure_target(config, pairs, split, store)
-    show_report("target", read_report(target), target.path, console)
-    if config.stage is Stage.surrogate:
-        black_box, _ = open_target(config, pairs, target)
-        surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
-        report = _agreement(config, pairs, split, surrogate, CodeIndex.load(target.path))
-        show_report("surrogate", report, surrogate.path, console)
+    depends_on = {"stage": config.stage, **_depends_on(config, pairs, split)}
+    memory = store.root / "train" / digest_json(depends_on)
+    with track(config.logger, make_job(config, config.stage, depends_on, memory)):
+        target = ensure_target(config, pairs, split, store)
+        reports = {"target": read_report(target)}
+        show_report("target", reports["target"], target.path, console)
+        if config.stage is Stage.surrogate:
+            black_box, _ = open_target(config, pairs, target)
+            surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
+            reports["surrogate"] = _agreement(config, pairs, split, surrogate, CodeIndex.load(target.path))
+            show_report("surrogate", reports["surrogate"], surrogate.path, console)
+        track_reports(reports)
+    show_run(config.logger, memory, console)
+    if ranks.is_first():
+        shutil.rmtree(memory, ignore_errors=True)  # the next job of this kind has nothing to continue
 
 
 def attack(config: RunConfig) -> None:
     """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
+    ranks.on_first(lambda: check_login(config.logger))
     watch = Stopwatch()
-    store, output = ArtifactStore(Path(config.paths.store)), Path(config.paths.output)
+    store = ArtifactStore(Path(config.paths.store))
     with watch.stage("data"):
         pairs, split = _data(config)
-    finished = store.get_or_build(
-        "result", _depends_on(config, pairs, split), lambda folder: _attack(config, pairs, split, store, watch, folder)
-    )
-    ranks.on_first(lambda: _publish(finished, output, Console()))
+    depends_on = _depends_on(config, pairs, split)
+
+    def build(folder: Path) -> None:
+        with track(config.logger, make_job(config, "attack", depends_on, folder), at_once=True):
+            _attack(config, pairs, split, store, watch, folder)
+
+    finished = store.get_or_build("result", depends_on, build)
+    if not finished.built and wanted_by_agent(config.logger):
+        with track(config.logger, make_job(config, "attack", depends_on, Path(config.paths.output)), at_once=True):
+            track_result(Result.load(finished.path / RESULT))
+    ranks.on_first(lambda: _publish(config, finished, Console()))
 
 
 def _attack(
@@ -116,9 +139,14 @@ def _attack(
     if not ranks.is_first():
         return
     split.save(folder / SPLIT)
-    _result(config, pairs, split, target, answers, outcomes, agreement, seen, anchors_paid, watch).save(folder / RESULT)
+    result = _result(config, pairs, split, target, answers, outcomes, agreement, seen, anchors_paid, watch)
+    result.save(folder / RESULT)
+    exhibits: list[Exhibit] = []
     if "image" in outcomes:
-        _picture(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"], folder / PICTURE)
+        exhibits = attack_gallery(config, pairs, split, rows, outcomes["image"], deltas["image"]["attack"])
+        title = picture_title(config, pairs, outcomes["image"])
+        save_picture(exhibits, config.attack.epsilon / 255, title, folder / PICTURE)
+    track_result(result, exhibits)
 
 
 def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]:
@@ -127,11 +155,13 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     for key in ("paths", "logger", "trainer", "stage", "data", "split"):
         del plain[key]
     data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
+    data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
-def _publish(finished: Artifact, output: Path, console: Console) -> None:
+def _publish(config: RunConfig, finished: Artifact, console: Console) -> None:
     """Put a result into the folder of the run, and show it."""
+    output = Path(config.paths.output)
     for name in (SPLIT, PICTURE, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
@@ -141,11 +171,14 @@ def _publish(finished: Artifact, output: Path, console: Console) -> None:
     console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)
     if (output / PICTURE).exists():
         console.print(f"picture: {output / PICTURE}", markup=False, soft_wrap=True)
+    show_run(config.logger, finished.path, console)
 
 
 def _data(config: RunConfig) -> tuple[Pairs, Split]:
     pairs = ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
-    return pairs, make_split(len(pairs), config.split.query, config.split.train, config.split.seed)
+    split = split_pairs(config.split, pairs)
+    validate_parts(config, len(split.query), len(split.train))
+    return replace(pairs, note=split_note(config.split, pairs)), split
 
 
 def _modalities(config: RunConfig) -> tuple[Modality, ...]:
@@ -199,6 +232,8 @@ def _result(
             "pairs": len(pairs),
             "skipped": pairs.skipped,
             "attacked": config.evaluation.queries,
+            "protocol": protocol_name(config.split),
+            "query": len(split.query),
             "train": len(split.train),
             "database": len(split.database),
             "labels": len(pairs.label_names),
@@ -211,31 +246,3 @@ def _result(
         versions=versions(),
         stages=watch.stages,
     )
-
-
-def _picture(
-    config: RunConfig,
-    pairs: Pairs,
-    split: Split,
-    rows: NDArray[np.int64],
-    outcome: DirectionOutcome,
-    delta: Tensor,
-    path: Path,
-) -> None:
-    found = outcome.measurements
-    adversarial = as_sent(pairs.batch(rows).images + delta, "image")
-    exhibits = make_gallery(
-        pairs,
-        rows,
-        split.database,
-        outcome.searched,
-        found["clean"],
-        found["attack"],
-        adversarial,
-        config.evaluation.picture_rows,
-    )
-    title = (
-        f"{pairs.name}: MAP {found['clean'].map:.3f} clean, {found['attack'].map:.3f} attacked with "
-        f"{config.budget.pairs} queried pairs, epsilon {config.attack.epsilon:g}/255"
-    )
-    save_picture(exhibits, config.attack.epsilon / 255, title, path)

@@ -29,7 +29,7 @@ LONGER: dict[str, int] = {}
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
-    "wandb": f"{PACKAGE}.runtime.loggers",
+    "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
     "sentence_transformers": f"{PACKAGE}.data.encoder",
     "transformers": f"{PACKAGE}.data.encoder",

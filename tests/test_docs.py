@@ -1,9 +1,39 @@
+import csv
 import doctest
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
-DOCS = Path(__file__).parent.parent / "docs"
+from aach_lightning.data import __main__ as data_command
+from aach_lightning.reports import __main__ as reports_command
+from aach_lightning.runtime.schemas import register_schemas
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """The page and the words of each command of this project."""
+    for page in PAGES:
+        for block in blocks(page, "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["python"]:
+                    yield page.name, words[1:]
+
+
+COMMANDS = list(commands())
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
@@ -11,3 +41,55 @@ def test_examples_on_a_page_give_what_they_say(page: Path) -> None:
     outcome = doctest.testfile(str(page), module_relative=False)
     assert outcome.attempted > 0
     assert outcome.failed == 0
+
+
+@pytest.mark.parametrize(
+    "words", [words for _, words in COMMANDS], ids=[f"{page}: {words}" for page, words in COMMANDS]
+)
+def test_commands_on_a_page_can_be_given(words: list[str]) -> None:
+    """Every key and value exists and is of its type; what a command does is tested elsewhere."""
+    program, *arguments = words
+    if words[:2] == ["-m", "aach_lightning.data"]:
+        assert data_command.command_line().parse_args(words[2:])
+        return
+    if words[:2] == ["-m", "aach_lightning.reports"]:
+        assert reports_command.command_line().parse_args(words[2:])
+        return
+    assert program in ("train.py", "attack.py") or (ROOT / program).is_file(), words
+    if program not in ("train.py", "attack.py"):
+        return
+    overrides = [word for word in arguments if not word.startswith("-") and word != "job"]
+    if {"-m", "--multirun"} & set(arguments):
+        assert OverridesParser.create().parse_overrides(overrides)
+        return
+    register_schemas()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        assert compose(program.removesuffix(".py"), [*overrides, "paths.output=out"])
+
+
+def test_the_table_of_your_own_pairs_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (table,) = blocks(DOCS / "data.md", "csv")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "pairs.csv").write_text(table, encoding="utf-8")
+    for number, row in enumerate(csv.DictReader(table.splitlines())):
+        Image.new("RGB", (40, 30), (50 * number, 90, 120)).save(tmp_path / row["image"])
+    cache, sheet = str(tmp_path / "cache"), str(tmp_path / "sheet.png")
+    assert data_command.main(["check", str(tmp_path), "--cache", cache, "--sheet", sheet]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for said in ("pairs 3", "labels 4; 0 pairs without any", "damaged images 0", "repeated images 0"):
+        assert said in shown
+    assert f"data=pairs data.root={tmp_path}" in shown
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, heading = target.partition("#")
+            if "://" in target:
+                continue
+            file = page.parent / path if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            if heading:
+                titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+                assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target

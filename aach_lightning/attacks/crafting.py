@@ -1,20 +1,19 @@
 """The attack stage: deltas of many items, batch by batch; finished batches lie on disk and a restart skips them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
+from aach_lightning.attacks.datamodule import AttackDataModule
 from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modality
+from aach_lightning.attacks.finished import BatchWriter, batch_file, is_whole
+from aach_lightning.attacks.module import AttackModule, Bank, Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum, Step
 from aach_lightning.data.pairs import Pairs
@@ -23,8 +22,8 @@ from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.choices import StepName
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.runtime.choices import LoggerName, StepName
+from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import AttackConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.throughput import throughput
@@ -123,25 +122,31 @@ def ensure_deltas(
         codes = torch.split(anchors, config.attack.batch_size)
 
     description = f"crafting {modality}s, {name.replace('_', ' ')}"
+    stage = f"attack/{modality}" if name == "attack" else f"attack/{modality}_{name}"
 
     def build(folder: Path) -> None:
         module = _module(config, source, make_bank(), pairs, modality)
-        unfinished = [number for number in range(len(batches)) if not _whole(_file(folder, number))]
+        unfinished = [number for number in range(len(batches)) if not is_whole(batch_file(folder, number))]
         unfinished = ranks.on_first(lambda: unfinished)
         remaining = unfinished[ranks.rank() :: ranks.size()]  # an item is crafted by one process alone
-        data = _AttackData(_AttackBatches(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining]))
-        if unfinished:
-            # whatever the precision of the network: delta, its bounds and the objective are float32
-            hardware = replace(config.trainer, precision="32-true")
-            trainer = make_trainer(hardware, folder, description, callbacks=[_Writer(folder, remaining)])
-            trainer.predict(module, datamodule=data, return_predictions=False)
-            if speed is not None:
-                speed.update(throughput(trainer).numbers(config.attack.steps))
-        ranks.barrier()
-        if not ranks.is_first():
-            return
-        files = [_file(folder, number) for number in range(len(batches))]
-        save_tensors(folder / DELTA, {"delta": torch.cat([load_tensors(file)["delta"] for file in files])})
+        data = AttackDataModule(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
+        with stage_logger(stage) as curves:
+            if unfinished:
+                # whatever the precision of the network: delta, its bounds and the objective are float32
+                hardware = replace(config.trainer, precision="32-true")
+                trainer = make_trainer(hardware, folder, description, callbacks=[BatchWriter(folder, remaining)])
+                trainer.predict(module, datamodule=data, return_predictions=False)
+                if speed is not None:
+                    speed.update(throughput(trainer).numbers(config.attack.steps))
+            ranks.barrier()
+            if not ranks.is_first():
+                return
+            files = [batch_file(folder, number) for number in range(len(batches))]
+            crafted = [load_tensors(file) for file in files]
+            if curves is not None:
+                for step, mean in enumerate(_mean_objective(crafted)):
+                    curves.log_metrics({f"{stage}/loss": mean}, step)
+        save_tensors(folder / DELTA, {"delta": torch.cat([batch["delta"] for batch in crafted])})
         for file in files:
             file.unlink()
 
@@ -173,61 +178,19 @@ def _module(config: RunConfig, source: HashingNetwork, bank: Bank, pairs: Pairs,
         attack.random_start,
         diversity if modality == "image" and diversity.probability > 0 else None,
         config.seed,
+        record=config.logger.name is not LoggerName.none,
     )
+
+
+def _mean_objective(crafted: Sequence[dict[str, Tensor]]) -> list[float]:
+    """Mean objective of each step over the items of all batches that recorded it: of all processes and restarts."""
+    recorded = [batch for batch in crafted if "objective" in batch]
+    if not recorded:
+        return []
+    items = sum(len(batch["delta"]) for batch in recorded)
+    mean: list[float] = (torch.stack([batch["objective"] for batch in recorded]).sum(dim=0) / items).tolist()
+    return mean
 
 
 def _in_bfloat16(config: RunConfig) -> bool:
     return config.trainer.precision.startswith("bf16")
-
-
-class _AttackBatches(Dataset[AttackBatch]):
-    def __init__(self, pairs: Pairs, batches: Sequence[NDArray[np.int64]], codes: Sequence[Tensor | None]) -> None:
-        self.pairs, self.batches, self.codes = pairs, batches, codes
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> AttackBatch:
-        return AttackBatch(self.pairs.batch(self.batches[index]), self.codes[index])
-
-
-class _AttackData(pl.LightningDataModule):
-    def __init__(self, dataset: _AttackBatches) -> None:
-        super().__init__()
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # more processes than batches
-        self.dataset = dataset
-
-    def predict_dataloader(self) -> DataLoader[AttackBatch]:
-        return DataLoader(self.dataset, batch_size=None)
-
-
-class _Writer(BasePredictionWriter):
-    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
-        super().__init__(write_interval="batch")
-        self.folder, self.numbers = folder, numbers
-
-    def write_on_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        prediction: Any,
-        batch_indices: Iterable[int] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        save_tensors(_file(self.folder, self.numbers[batch_idx]), {"delta": prediction})
-
-
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"batch-{number:05d}.safetensors"
-
-
-def _whole(file: Path) -> bool:
-    if not file.exists():
-        return False
-    try:
-        load_tensors(file)
-    except CheckpointError:
-        return False
-    return True

@@ -72,6 +72,10 @@ class AttackModule(pl.LightningModule):
         random_start: Start inside the epsilon ball instead of at 0.
         diversity: Random resize and pad of images; None for texts or to leave it out.
         seed: Base seed of the random start.
+        record: Keep the objective of each step of the last batch in `recorded`.
+
+    Attributes:
+        recorded: float64, steps, the objective summed over the items of the last batch; None without `record`.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class AttackModule(pl.LightningModule):
         random_start: bool,
         diversity: InputDiversity | None,
         seed: int,
+        record: bool = False,
     ) -> None:
         super().__init__()
         source.requires_grad_(False)
@@ -104,6 +109,8 @@ class AttackModule(pl.LightningModule):
         self.positives, self.negatives = positives, negatives
         self.margin, self.quantisation_weight = margin, quantisation_weight
         self.random_start, self.diversity, self.seed = random_start, diversity, seed
+        self.record = record
+        self.recorded: Tensor | None = None
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode of everything but the source: its batch-norm statistics must not drift."""
@@ -127,6 +134,7 @@ class AttackModule(pl.LightningModule):
         placements = None if self.diversity is None else self.diversity.draw(ids, self.steps).to(clean.device)
         delta = self._start(clean, ids)
         step = self.new_step()
+        objective = []
         with torch.enable_grad():
             for number in range(self.steps):
                 delta.requires_grad_()
@@ -136,9 +144,12 @@ class AttackModule(pl.LightningModule):
                 hashed = self.hash(seen)
                 loss = exchanged_triplet(hashed, positives, negatives, self.margin, self.quantisation_weight)
                 (gradient,) = torch.autograd.grad(loss.sum(), delta)
+                if self.record:
+                    objective.append(loss.detach().sum(dtype=torch.float64))
                 with torch.no_grad():
                     # The steps below read many tensors at once, which is slow where their orders differ.
                     delta = self.space.project(clean, step(delta.detach(), gradient.contiguous()))
+        self.recorded = torch.stack(objective) if self.record else None
         return delta
 
     def _start(self, clean: Tensor, ids: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from aach_lightning.data.archives import unpack
-from aach_lightning.data.check import Check, check
+from aach_lightning.data.check import Check, check, relevance_between
 from aach_lightning.data.contact_sheet import contact_sheet
 from aach_lightning.data.download import fetch
 from aach_lightning.data.kinds import KINDS, data_line
@@ -23,8 +23,8 @@ from aach_lightning.runtime.errors import AachError
 _SHOWN = 10
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all went well, 1 after an error that was explained."""
+def command_line() -> argparse.ArgumentParser:
+    """What the two commands take."""
     parser = argparse.ArgumentParser(prog="python -m aach_lightning.data", description="Image-text data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
     looking = commands.add_parser("check", help="say what a file or folder of data holds, and what is wrong with it")
@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fetching = commands.add_parser("download", help="fetch the official archives of a data set and unpack them")
     fetching.add_argument("name", choices=sorted(SOURCES))
     fetching.add_argument("--to", type=Path, help="folder (default: data/NAME)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 after an error that was explained."""
+    parser = command_line()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     console = Console()
@@ -80,6 +86,7 @@ def _show(found: Check, sheet: Path, console: Console) -> None:
         number = int(found.label_counts[column])
         frequencies.add_row(escape(pairs.label_names[column]), f"{number:,}", f"{number / len(pairs):.1%}")
     console.print(frequencies)
+    _show_protocols(found, console)
     if found.damage:
         console.print(escape(found.damage), style="red", soft_wrap=True)
     for rows in found.duplicates[:_SHOWN]:
@@ -90,6 +97,21 @@ def _show(found: Check, sheet: Path, console: Console) -> None:
     if pairs.note:
         console.print(escape(pairs.note), soft_wrap=True)
     console.print(f"to use it: [bold]{escape(found.line)}[/]", soft_wrap=True)
+
+
+def _show_protocols(found: Check, console: Console) -> None:
+    table = Table("split", "query", "train", "database", "chance", box=None, padding=(0, 2, 0, 0))
+    for fit in found.protocols:
+        if fit.split is not None:
+            parts = (fit.split.query, fit.split.train, fit.split.database)
+            chance = relevance_between(found.pairs.labels[parts[0]], found.pairs.labels[parts[2]])
+            table.add_row(escape(fit.overrides), *(f"{len(part):,}" for part in parts), f"{chance:.4f}")
+    if table.row_count:
+        console.print(table)
+    for fit in found.protocols:
+        if fit.remark:
+            fits = "" if fit.split is not None else "does not fit: "
+            console.print(escape(f"protocol {fit.name} {fits}{fit.remark}"), soft_wrap=True)
 
 
 def _download(name: str, to: Path, console: Console) -> None:

@@ -4,14 +4,13 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.runtime.errors import DataError
-from aach_lightning.runtime.processes import follow_parent
+from aach_lightning.runtime.processes import follow_parent, spawning
 
 ReadImage = Callable[[int], NDArray[np.uint8]]
 """Row number to one decoded image, uint8 3 x H x W; raises DataError for an image that cannot be read. Picklable."""
@@ -73,10 +72,7 @@ def decode_chunks(decode: ChunkDecoder, chunks: Sequence[range], processes: int)
     if processes == 1:
         yield from map(decode, chunks)
         return
-    # spawn: forking a process in which torch has started threads can hang
-    pool = ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(decode,)
-    )
+    pool = ProcessPoolExecutor(processes, mp_context=spawning(), initializer=_start_worker, initargs=(decode,))
     try:
         yield from pool.map(_decode, chunks)
     finally:

@@ -24,7 +24,7 @@ DECODER = "rgb-squash-bicubic-1"
 class ReadFile:
     """Decodes row r of `files` to uint8 3 x size x size: RGB, upright, squashed to a square as the field does."""
 
-    files: tuple[Path, ...]
+    files: tuple[Path | str, ...]
     size: int
 
     def __call__(self, row: int) -> NDArray[np.uint8]:
@@ -69,7 +69,7 @@ class DecodedFiles:
 
 
 def decode_files(
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     *,
     key: str,
     size: int,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.data.splits import Split
 from aach_lightning.runtime import ranks
 
 Indices = Sequence[int] | NDArray[np.integer] | Tensor
@@ -60,6 +61,8 @@ class Pairs:
         note: What a reader must know about these data ("procedural, not a benchmark"), printed beside results; may be
             empty.
         skipped: Pairs left out because their image was missing or damaged.
+        given: The parts in which these data come, train empty where there is no such part; None where they come in one
+            piece.
     """
 
     name: str
@@ -76,12 +79,13 @@ class Pairs:
     image_rows: NDArray[np.int64] | None = None
     note: str = ""
     skipped: int = 0
+    given: Split | None = None
 
     def __post_init__(self) -> None:
         """Check that all parts describe the same N pairs.
 
         Raises:
-            ValueError: If lengths or widths differ, or labels are not 0/1.
+            ValueError: If lengths or widths differ, labels are not 0/1, or given parts name other rows.
         """
         n = len(self.names)
         images = len(self.images) if self.image_rows is None else len(self.image_rows)
@@ -96,6 +100,8 @@ class Pairs:
             )
         if self.labels.size and int(self.labels.max()) > 1:
             raise ValueError(f"data set {self.name!r}: labels must be 0 or 1, found {int(self.labels.max())}")
+        if self.given is not None and self.given.largest >= n:
+            raise ValueError(f"data set {self.name!r}: its parts name rows beyond its {n} pairs")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -49,6 +49,20 @@ class Split:
         """Hash of the three parts, in order."""
         return digest(*(getattr(self, name).astype("<i8").tobytes() for name in ("query", "train", "database")))
 
+    @property
+    def largest(self) -> int:
+        """The largest row number, -1 where there are no rows."""
+        return int(max(self.query.max(initial=-1), self.database.max(initial=-1)))
+
+    def among(self, rows: NDArray[np.int64]) -> Self:
+        """The same parts after all rows but these were left out; they are numbered anew, in the order given."""
+        place = {row: number for number, row in enumerate(rows.tolist())}
+        parts = (
+            np.array([place[row] for row in getattr(self, name).tolist() if row in place], dtype=np.int64)
+            for name in ("query", "train", "database")
+        )
+        return type(self)(*parts)
+
     def save(self, path: Path) -> None:
         """Write the rows and their hash as JSON, atomically."""
         parts = {name: getattr(self, name).tolist() for name in ("query", "train", "database")}
@@ -84,12 +98,25 @@ def make_split(pairs: int, query: int, train: int, seed: int) -> Split:
     Raises:
         ConfigError: If the parts do not fit into the data set.
     """
-    if query < 1 or train < 1 or query + train > pairs:
+    return cut(numpy_generator(seed, "split").permutation(pairs).astype(np.int64), query, train)
+
+
+def cut(order: NDArray[np.int64], query: int, train: int) -> Split:
+    """Take the first rows of an order as queries, the next as train, and all but the queries as database.
+
+    Args:
+        order: int64, every row of the data set once.
+        query: Size of the query part, at least 1.
+        train: Size of the train part, at least 1.
+
+    Raises:
+        ConfigError: If the parts do not fit into the data set.
+    """
+    if query < 1 or train < 1 or query + train > len(order):
         raise ConfigError(
-            f"split.query={query} and split.train={train} do not fit into {pairs} pairs: both must be at least 1 and "
-            f"their sum at most {pairs}"
+            f"split.query={query} and split.train={train} do not fit into {len(order)} pairs: both must be at least 1 "
+            f"and their sum at most {len(order)}"
         )
-    order = numpy_generator(seed, "split").permutation(pairs).astype(np.int64)
     return Split(query=order[:query], train=order[query : query + train], database=order[query:])
 
 

@@ -7,7 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.evaluation.protocol import Measurement, Searched, top_database
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.protocol import Measurement, Searched, as_sent, top_database
+from aach_lightning.evaluation.rows import DirectionOutcome
+from aach_lightning.runtime.schemas import RunConfig
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,18 @@ class Exhibit:
     before: tuple[Found, ...]
     after: tuple[Found, ...]
     moved: int
+
+    def amplified_delta(self, epsilon: float) -> NDArray[np.float32]:
+        """The perturbation in full contrast: -epsilon is 0, no change 0.5, +epsilon 1.
+
+        Args:
+            epsilon: Bound of a pixel's change in [0, 1].
+
+        Returns:
+            float32 in [0, 1], 3 x H x W.
+        """
+        amplified: NDArray[np.float32] = 0.5 + (self.adversarial - self.clean) / np.float32(2 * epsilon)
+        return amplified.clip(0, 1)
 
 
 def make_gallery(
@@ -90,3 +105,26 @@ def make_gallery(
         )
         for number, position in enumerate(chosen.tolist())
     ]
+
+
+def attack_gallery(
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    rows: NDArray[np.int64],
+    outcome: DirectionOutcome,
+    delta: torch.Tensor,
+) -> list[Exhibit]:
+    """Show some of the images that a run has attacked.
+
+    Args:
+        config: Says how many.
+        pairs: The data set.
+        split: Says which rows are searched.
+        rows: int64, Q attacked rows.
+        outcome: What was measured with them.
+        delta: float, Q x 3 x H x W, of the black-box attack.
+    """
+    found, sent = outcome.measurements, as_sent(pairs.batch(rows).images + delta, "image")
+    count = config.evaluation.picture_rows
+    return make_gallery(pairs, rows, split.database, outcome.searched, found["clean"], found["attack"], sent, count)

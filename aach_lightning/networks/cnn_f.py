@@ -36,7 +36,6 @@ class CNNF(nn.Module):
         ValueError: If image_size is too small, or not 224 though weights are given; in forward, if images have another
             shape.
         CheckpointError: If `weights` cannot be read or belongs to another network.
-        ModuleNotFoundError: If weights are given and scipy is missing.
     """
 
     width = 4096

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.data.containers.matlab5 import is_matlab5, list_matlab5, load_matlab5
+from aach_lightning.runtime.errors import CheckpointError, DataError
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,22 @@ def read_matconvnet(path: Path) -> MatConvNetModel:
     `layers` (2014), and one cell `weights` with `meta.normalization` (since 2015), also inside a struct `net`.
 
     Raises:
-        ModuleNotFoundError: If scipy is missing.
         CheckpointError: If the file is missing, damaged, or no MatConvNet model.
     """
-    try:
-        from scipy.io import loadmat
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "reading MATLAB files needs the package 'scipy': pip install aach-lightning[matlab]", name="scipy"
-        ) from error
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     try:
-        content = loadmat(path, struct_as_record=False)
-    # Damage shows as whatever the reader stumbled over: zlib.error, TypeError, NotImplementedError (MATLAB 7.3), ...
-    except Exception as error:
+        if not is_matlab5(path):
+            raise DataError("it does not start as one; MATLAB 7.3 files are HDF5: save it anew with -v7")
+        stored = list_matlab5(path)
+        content = {it.header.name: load_matlab5(path, it, struct_as_record=False) for it in stored}
+    except DataError as error:
         raise CheckpointError(f"cannot read {path} as a MATLAB 5 file: {error}") from error
     try:
         return _model(content)
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{path} is no MatConvNet model in SimpleNN form ({error}); it holds "
-            f"{sorted(key for key in content if not key.startswith('__'))}"
+            f"{path} is no MatConvNet model in SimpleNN form ({error}); it holds {sorted(content)}"
         ) from error
 
 

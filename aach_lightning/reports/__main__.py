@@ -47,8 +47,8 @@ they may still run.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status, see `--help`."""
+def command_line() -> argparse.ArgumentParser:
+    """What can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m aach_lightning.reports", description="Reports on many runs.")
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser(
@@ -67,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="configuration keys whose combinations are the replicates, such as seed,target.seed (default: seed); "
         "everything else that varies gets tables of its own",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status, see `--help`."""
+    options = command_line().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
         return _collect(options.folder, options.to or options.folder, options.over, console, errors)

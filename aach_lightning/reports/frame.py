@@ -93,7 +93,7 @@ def rows_of(path: str, result: Result) -> list[dict[str, Any]]:
         "code_length": flat.get("target.code_length"),
         **{f"{who}_{net}": _backbone(flat, f"{who}.{net}") for who in ("target", "surrogate") for net in _NETS},
         "attack": flat.get("attack.name"),
-        "protocol": flat.get("split.name"),
+        "protocol": data.get("protocol", flat.get("split.name")),
         "data_pairs": data.get("pairs"),
         "query_pairs": data.get("query", flat.get("split.query")),
         "train_pairs": data.get("train"),

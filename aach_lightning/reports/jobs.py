@@ -13,8 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from aach_lightning.runtime.failures import ERROR
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.run import ERROR
 
 JOB, SWEEP = ".hydra", "multirun.yaml"
 NEVER_STARTED = "never started"

@@ -6,10 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.gallery import Exhibit, Found
+from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.reports.figure import BLUE, VERMILION, Axes, drawable, new_figure, save_figure
+from aach_lightning.runtime.schemas import RunConfig
 
 _LONGEST_TEXT, _LONGEST_TITLE, _LINE = 88, 160, 46
+
+
+def picture_title(config: RunConfig, pairs: Pairs, outcome: DirectionOutcome) -> str:
+    """One line that says what was attacked, with what, and what came of it."""
+    found = outcome.measurements
+    return (
+        f"{pairs.name}: MAP {found['clean'].map:.3f} clean, {found['attack'].map:.3f} attacked with "
+        f"{config.budget.pairs} queried pairs, epsilon {config.attack.epsilon:g}/255"
+    )
 
 
 def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: Path) -> None:
@@ -27,8 +39,7 @@ def save_picture(exhibits: Sequence[Exhibit], epsilon: float, title: str, path: 
     grid = figure.subplots(len(exhibits), 5, squeeze=False, width_ratios=[1, 1, 1, 1.6, 1.6])
     figure.suptitle(drawable(title, _LONGEST_TITLE), fontsize=11, parse_math=False)
     for axes, exhibit in zip(grid, exhibits, strict=True):
-        delta = exhibit.adversarial - exhibit.clean
-        pictures = (exhibit.clean, 0.5 + delta / (2 * epsilon), exhibit.adversarial)
+        pictures = (exhibit.clean, exhibit.amplified_delta(epsilon), exhibit.adversarial)
         for axis, picture in zip(axes, pictures, strict=False):
             axis.imshow(np.clip(picture.transpose(1, 2, 0), 0, 1), interpolation="nearest")
         for axis in axes:

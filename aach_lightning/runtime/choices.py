@@ -10,6 +10,16 @@ class OnDamaged(StrEnum):
     skip = "skip"
 
 
+class SplitRule(StrEnum):
+    """How rows are chosen for the parts of a split."""
+
+    random = "random"  # one shuffle by split.seed
+    positional = "positional"  # in the order of the data
+    permutation = "permutation"  # numpy's legacy permutation of a seed, as much of the field draws it
+    per_label = "per_label"  # so many of each label, in the order of the labels
+    pack = "pack"  # the parts in which the data come
+
+
 class TripletForm(StrEnum):
     """Form of the surrogate's triplet loss."""
 

@@ -1,5 +1,7 @@
 """The errors that a person can act on: they are shown without a traceback."""
 
+import copy
+
 
 class AachError(Exception):
     """Base of all errors whose message says what was received, what is allowed and which key to change."""
@@ -18,6 +20,15 @@ def is_reported(error: BaseException) -> bool:
     return bool(getattr(error, _REPORTED, False))
 
 
+def sendable(error: BaseException) -> BaseException:
+    """The error itself, or its text where another process could not unpickle it."""
+    try:
+        copy.deepcopy(error)
+    except Exception:  # its arguments are not those of its constructor
+        return AachError(f"{type(error).__name__}: {error}")
+    return error
+
+
 class ConfigError(AachError):
     """The configuration contradicts itself or the data."""
 
@@ -32,3 +43,7 @@ class StoreError(AachError):
 
 class CheckpointError(AachError):
     """A file of weights is unreadable, unsafe to load, or made for another network."""
+
+
+class TrackingError(AachError):
+    """Experiment tracking was asked for and cannot start."""

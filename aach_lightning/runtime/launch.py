@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from multiprocessing import get_context
+from itertools import count
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,14 +20,16 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.errors import AachError, ConfigError, is_reported
+from aach_lightning.runtime.failures import keep_failure
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.processes import follow_parent
+from aach_lightning.runtime.processes import follow_parent, spawning
 from aach_lightning.runtime.schemas import RunConfig, TrainerConfig
 
 Main = Callable[[RunConfig], None]
 
 MEETING_TIME = timedelta(minutes=10)  # processes of a cluster job start at different moments
 _FAILED = 2
+_meetings = count()
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,13 @@ class _Launcher:
     local_rank: str
     size: str
     job: str
+    machines: str = ""
 
 
 _LAUNCHERS = (
     _Launcher("SUBMITIT_LOCAL_GLOBALID", "SUBMITIT_LOCAL_LOCALID", "SUBMITIT_LOCAL_NTASKS", "SUBMITIT_LOCAL_JOB_ID"),
     # those of a step, which srun sets: a batch script that does not use srun is one process, whatever was allocated
-    _Launcher("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "SLURM_JOB_ID"),
+    _Launcher("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "SLURM_JOB_ID", "SLURM_STEP_NODELIST"),
 )
 
 
@@ -62,12 +66,11 @@ def run_in_processes(config: RunConfig, main: Main) -> None:
         AachError: If another process ended with an error; that error has been printed.
     """
     keep_freed_memory()
-    wanted = processes(config.trainer)
     launcher = _launched()
-    if wanted == 1:
-        main(config)
-    elif launcher is not None:
+    if launcher is not None:
         _run_launched(config, main, launcher)
+    elif processes(config.trainer) == 1:
+        main(config)
     elif config.trainer.num_nodes > 1:
         raise ConfigError(
             f"trainer.num_nodes={config.trainer.num_nodes}: processes on several machines must be started by "
@@ -75,6 +78,12 @@ def run_in_processes(config: RunConfig, main: Main) -> None:
         )
     else:
         _run_own(config, main)
+
+
+def is_first_launched() -> bool:
+    """Whether this process will be the first one of its run, before the processes have found each other."""
+    launcher = _launched()
+    return launcher is None or os.environ[launcher.rank] == "0"
 
 
 def _launched() -> _Launcher | None:
@@ -89,11 +98,13 @@ def _run_launched(config: RunConfig, main: Main, launcher: _Launcher) -> None:
             f"{size} processes ({launcher.size}), it must be devices x num_nodes={processes(trainer)}"
         )
     os.environ[ranks.LOCAL_RANK] = os.environ[launcher.local_rank]
-    slurm = SLURMEnvironment(auto_requeue=False)
-    if launcher.job == "SLURM_JOB_ID":
-        address, port = slurm.main_address, slurm.main_port
-    else:
-        address, port = "127.0.0.1", 15000 + int(os.environ[launcher.job]) % 10000
+    address = "127.0.0.1"
+    if trainer.num_nodes > 1:
+        first = SLURMEnvironment.resolve_root_node_address(os.environ.get(launcher.machines, ""))
+        address = os.environ.get("MASTER_ADDR", first)
+    # neighbouring jobs, steps of one job, and the jobs of a sweep within this process: each has a port of its own
+    meeting = int(os.environ.get("SLURM_STEP_ID", "0")) + next(_meetings)
+    port = 15000 + (int(os.environ[launcher.job]) + 1009 * meeting) % 10000
     if rank:
         _be_quiet()
     store = TCPStore(address, port, size, is_master=rank == 0, timeout=MEETING_TIME)
@@ -104,7 +115,7 @@ def _run_launched(config: RunConfig, main: Main, launcher: _Launcher) -> None:
 def _run_own(config: RunConfig, main: Main) -> None:
     size = processes(config.trainer)
     store = TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False, timeout=MEETING_TIME)
-    context = get_context("spawn")  # forking a process in which torch has started threads can hang
+    context = spawning()
     others = [context.Process(target=_other, args=(config, main, rank, store.port)) for rank in range(1, size)]
     os.environ[ranks.LOCAL_RANK] = "0"
     try:
@@ -172,6 +183,9 @@ def _joined(config: RunConfig, rank: int, size: int, store: Store) -> Iterator[N
     try:
         _compare(config)
         yield
+    except Exception as error:
+        keep_failure(Path(config.paths.output), error)  # before the others see a closed connection
+        raise
     finally:
         ranks.leave()
 

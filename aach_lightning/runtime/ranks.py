@@ -3,7 +3,6 @@
 With one process everything here is a plain call: the rest of the code has one path for one process and for many.
 """
 
-import copy
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed import Store  # type: ignore[attr-defined]
 
-from aach_lightning.runtime.errors import AachError, mark_reported
+from aach_lightning.runtime.errors import mark_reported, sendable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -182,20 +181,12 @@ def _told(outcome: _Outcome | None) -> _Outcome:
     """Send the first process's outcome to all."""
     message: list[Any] = [outcome]
     if outcome is not None and outcome[1] is not None:
-        message = [(None, _sendable(outcome[1]))]
+        message = [(None, sendable(outcome[1]))]
     distributed.broadcast_object_list(message, 0, _control[0])
     if outcome is not None:
         return outcome  # the error itself, with its traceback
     value, error = message[0]
     return value, error and reported_by_first(error)
-
-
-def _sendable(error: BaseException) -> BaseException:
-    try:
-        copy.deepcopy(error)
-    except Exception:  # its arguments are not those of its constructor: it could not be sent either
-        return AachError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def _unwrapped(outcome: _Outcome) -> Any:

@@ -4,9 +4,8 @@ import logging
 import os
 import platform
 import sys
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -20,14 +19,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
-from aach_lightning.runtime.errors import AachError, ConfigError, is_reported
-from aach_lightning.runtime.files import write_bytes
+from aach_lightning.runtime.errors import AachError, ConfigError, is_reported, sendable
+from aach_lightning.runtime.failures import forget_failure, keep_failure
 from aach_lightning.runtime.instantiate import check_targets
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.validate import validate
 
 STAMP = "AACH_STAMP"
-ERROR = "error.txt"
 FAILED, INTERRUPTED = 2, 130
 
 log = logging.getLogger(__name__)
@@ -36,11 +34,11 @@ log = logging.getLogger(__name__)
 def stamp_run() -> None:
     """Fix the name of this run's folder in the environment, so that processes started later write into the same one.
 
-    The processes of one srun step share the number of their job, which a requeued job keeps.
+    The processes of one srun step share the numbers of their job and step, which a requeued job keeps.
     """
-    job = os.environ.get("SLURM_JOB_ID") if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 else None
-    if job is not None:
-        os.environ.setdefault(STAMP, f"slurm-{job}")
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        numbers = [os.environ[name] for name in ("SLURM_JOB_ID", "SLURM_STEP_ID") if name in os.environ]
+        os.environ.setdefault(STAMP, f"slurm-{'.'.join(numbers)}")
     os.environ.setdefault(STAMP, f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}")
 
 
@@ -64,11 +62,11 @@ def checked_config(config: DictConfig) -> RunConfig:
 
 def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
     """Run `main`; errors that a person can act on end the program with their message instead of a traceback."""
-    from aach_lightning.runtime.launch import run_in_processes  # here: --help need not wait for torch
+    from aach_lightning.runtime.launch import is_first_launched, run_in_processes  # here: --help needs no torch
 
     console = Console(stderr=True)
     try:
-        with _interruptible(), _failures_kept():
+        with _interruptible(), _failures_kept(is_first_launched()):
             run_in_processes(checked_config(config), main)
     except AachError as error:
         if not is_reported(error):
@@ -78,28 +76,42 @@ def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
         if _in_sweep():
             raise  # Hydra goes on with the other jobs, and ends with this error
         sys.exit(FAILED)
+    except Exception as error:
+        if _in_sweep():
+            raise sendable(error) from error  # jobs may run in processes that send it to Hydra
+        raise
     except KeyboardInterrupt:
         console.print("[bold yellow]interrupted.[/] Finished work is kept: run the same command again to continue.")
         sys.exit(INTERRUPTED)
 
 
 @contextmanager
-def _failures_kept() -> Iterator[None]:
-    """Leave the traceback of a failed job in its folder, for whoever looks at a sweep the next day."""
-    file = Path(HydraConfig.get().runtime.output_dir) / ERROR if HydraConfig.initialized() else None
+def _failures_kept(first: bool) -> Iterator[None]:
+    if not HydraConfig.initialized():
+        yield
+        return
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if first:
+        forget_failure(folder)
     try:
         yield
     except Exception as error:
-        if file is not None and not is_reported(error):
-            with suppress(AachError, OSError):  # a full disk must not hide the first error
-                write_bytes(file, traceback.format_exc().encode())
+        keep_failure(folder, error)
         raise
-    if file is not None:
-        file.unlink(missing_ok=True)
 
 
 def _in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+
+
+def sweep_name() -> str | None:
+    """Name of the multirun that this job belongs to, or None."""
+    return Path(HydraConfig.get().sweep.dir).name if _in_sweep() else None
+
+
+def sweep_overrides() -> list[str]:
+    """What a job of a multirun was told on the command line; nothing outside of one."""
+    return list(HydraConfig.get().overrides.task) if _in_sweep() else []
 
 
 @contextmanager

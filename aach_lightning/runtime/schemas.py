@@ -16,15 +16,7 @@ from aach_lightning.runtime.choices import (
     TripletForm,
 )
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
-
-
-@dataclass
-class SplitConfig:
-    """Sizes of the parts; the database is everything but the queries."""
-
-    query: int = MISSING
-    train: int = MISSING
-    seed: int = MISSING
+from aach_lightning.runtime.split_schemas import SplitConfig
 
 
 @dataclass
@@ -232,3 +224,9 @@ def register_schemas() -> None:
     for group, nodes in groups.items():
         for name, node in nodes.items():
             store.store(group=group, name=name, node=node)
+    OmegaConf.register_new_resolver("gpus_per_node", gpus_per_node, replace=True)
+
+
+def gpus_per_node(accelerator: str, devices: int) -> int | None:
+    """What to ask a cluster for, in conf/hydra/launcher: GPUs only where they are used."""
+    return devices if accelerator in ("gpu", "cuda") else None

@@ -1,6 +1,8 @@
 """Lightning's Trainer as every stage here uses it: epochs that resume exactly, checkpoints that are what they claim."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException  # 
 
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
+from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
@@ -34,6 +37,7 @@ _NOT_OUR_CASE = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
     "`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that is supported
     "It is recommended to use `self.log",  # every process computes the same numbers from the global batch
+    "The `srun` command is available",  # a batch script without it is one process
 )
 
 
@@ -48,10 +52,31 @@ class ReseedEachEpoch(Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
 
+class _PlainTermination(Callback):
+    """Puts back what SIGTERM did before Lightning took it.
+
+    Lightning would end training after a batch with exit status 0, go on with predicting, and wait for the other
+    processes, which may not have got the signal. What is finished lies in the store: a process can die at once, or do
+    what a cluster's launcher has set up.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember, before Lightning registers its own."""
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put it back."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+    on_predict_start = on_train_start
+
+
 class _Joined(ClusterEnvironment):
     """Tells Lightning that the processes of this run exist and have found each other.
 
-    Lightning otherwise looks for SLURM itself, and requeues jobs that submitit requeues too.
+    A single process gets it too: in a job of SLURM Lightning would count the processes of the allocation, and answer
+    its signals by a checkpoint of its own and `scontrol requeue`.
     """
 
     creates_processes_externally = True
@@ -142,7 +167,13 @@ def make_trainer(
             deterministic=config.deterministic,
             max_epochs=epochs,
             plugins=[AtomicCheckpoints(), _Joined(config.devices)],
-            callbacks=[StageProgress(description), Throughput(), *callbacks],
+            callbacks=[
+                StageProgress(description),
+                Throughput(),
+                _PlainTermination(),
+                CurvesInCheckpoint(logger),
+                *callbacks,
+            ],
             logger=logger or False,
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             enable_model_summary=False,

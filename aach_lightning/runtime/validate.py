@@ -21,6 +21,7 @@ from aach_lightning.runtime.schemas import (
     RankMiningConfig,
     RunConfig,
 )
+from aach_lightning.runtime.validate_split import split_mistakes
 
 TARGETS = ("dcmh",)
 
@@ -53,8 +54,6 @@ def validate(config: RunConfig) -> None:
     need(data.image_size >= 16, "data.image_size", data.image_size, "must be at least 16 pixels")
     if isinstance(data, ScenesConfig):
         positive(data__pairs=data.pairs)
-        parts = config.split.query + config.split.train
-        need(parts <= data.pairs, "data.pairs", data.pairs, f"must be at least split.query + split.train={parts}")
     if isinstance(data, FolderConfig):
         need(
             (Path(data.root) / "pairs.csv").is_file(),
@@ -88,7 +87,7 @@ def validate(config: RunConfig) -> None:
             mistake = encoder_mistake(data.encoder)
             need(mistake is None, "data.encoder", data.encoder, mistake or "")
             need(data.vocabulary is None, "data.vocabulary", data.vocabulary, "must be null beside data.encoder")
-    positive(split__query=config.split.query, split__train=config.split.train)
+    mistakes.extend(split_mistakes(config))
     need(target.name in TARGETS, "target.name", target.name, f"must be one of {', '.join(TARGETS)}")
     need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, "must lie in 1 to 1024 bits")
     positive(
@@ -100,12 +99,6 @@ def validate(config: RunConfig) -> None:
     )
     not_negative(target__gamma=target.gamma, target__eta=target.eta)
     positive(budget__pairs=config.budget.pairs)
-    need(
-        config.budget.pairs <= config.split.train,
-        "budget.pairs",
-        config.budget.pairs,
-        f"the M queried pairs come from the train part: must be at most split.train={config.split.train}",
-    )
     if isinstance(mining, GapMiningConfig):
         allowed = f"must lie in 1 to target.code_length={target.code_length} bits"
         need(1 <= mining.gap <= target.code_length, "mining.gap", mining.gap, allowed)
@@ -161,12 +154,6 @@ def validate(config: RunConfig) -> None:
     evaluation = config.evaluation
     positive(evaluation__queries=evaluation.queries, evaluation__picture_rows=evaluation.picture_rows)
     not_negative(evaluation__held_out=evaluation.held_out)
-    need(
-        evaluation.queries <= config.split.query,
-        "evaluation.queries",
-        evaluation.queries,
-        f"attacked queries are the first of the query part: must be at most split.query={config.split.query}",
-    )
-    positive(trainer__devices=config.trainer.devices)
+    positive(trainer__devices=config.trainer.devices, trainer__num_nodes=config.trainer.num_nodes)
     if mistakes:
         raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))

@@ -126,7 +126,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder
         config.seed,
     )
     checkpoints = folder / CHECKPOINTS
-    with stage_logger(config.logger, "surrogate", Path(config.paths.output) / "curves", asdict(config)) as logger:
+    with stage_logger("surrogate") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
         trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)

@@ -132,7 +132,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
         target.epochs,
     )
     checkpoints = folder / CHECKPOINTS
-    with stage_logger(config.logger, "target", Path(config.paths.output) / "curves", asdict(config)) as logger:
+    with stage_logger("target") as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
         trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks import TextMLP, TextMultiScale
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.runtime.curves import read_rows
+from aach_lightning.runtime.loggers import track
+from aach_lightning.runtime.schemas import LoggerConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.wandb_run import Job
 
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)
@@ -224,3 +229,44 @@ def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monke
     monkeypatch.setattr(AttackModule, "predict_step", recorded)
     here.craft(anchors=anchors)
     assert given == dict(zip(ROWS.tolist(), anchors.tolist(), strict=True))
+
+
+def tracked(folder: Path) -> AbstractContextManager[None]:
+    return track(LoggerConfig(LoggerName.csv), Job("attack", "", None, {}, folder / "memory", folder / "output"))
+
+
+def curve(folder: Path, stage: str) -> list[float]:
+    return [row[f"attack/{stage}/loss"] for row in read_rows(folder / "output" / "curves" / "attack" / f"{stage}.csv")]
+
+
+@pytest.mark.parametrize(("name", "stage"), [("attack", "image"), ("white_box", "image_white_box")])
+def test_the_curve_is_the_mean_over_all_items_also_after_a_kill(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, stage: str
+) -> None:
+    sums: list[Tensor] = []
+    original = AttackModule.predict_step
+
+    def watched(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
+        delta = original(self, batch, batch_index)
+        assert self.recorded is not None
+        sums.append(self.recorded)
+        return delta
+
+    with monkeypatch.context() as patched, tracked(tmp_path / "whole"):
+        patched.setattr(AttackModule, "predict_step", watched)
+        desk("whole", "logger=csv").craft(name=name)
+    assert len(sums) == 3
+    expected = [sum(batch[step].item() for batch in sums) / len(ROWS) for step in range(3)]
+    assert curve(tmp_path / "whole", stage) == pytest.approx(expected, rel=1e-12)
+    broken = desk("broken", "logger=csv")
+    with tracked(tmp_path / "broken"):
+        kill_at_last_batch(broken, monkeypatch)
+        broken.craft(name=name)
+        broken.craft(name=name)  # found: not logged twice
+    assert curve(tmp_path / "broken", stage) == pytest.approx(expected, rel=1e-12)
+
+
+def test_logging_changes_no_delta(desk: Callable[..., Desk], tmp_path: Path) -> None:
+    with tracked(tmp_path):
+        logged = desk("logged", "logger=csv").craft()
+    assert torch.equal(logged, desk("silent").craft())

@@ -187,3 +187,24 @@ def test_diversity_changes_the_images_that_are_seen(source: HashingNetwork, toy_
     always = build(source, toy_pairs, "image", diversity=InputDiversity(1.0, 0.5, seed=0))
     assert float(((attacked(never, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) > 0.99
     assert float(((attacked(always, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) < 0.9
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_the_recorded_objective_is_that_of_the_deltas_on_the_way(
+    source: HashingNetwork, toy_pairs: Pairs, modality: Modality
+) -> None:
+    rows, steps = [0, 1, 2], 5
+    clean = clean_inputs(toy_pairs, rows, modality)
+    module = build(source, toy_pairs, modality, steps=steps, record=True)
+    delta = attacked(module, toy_pairs, rows)
+    assert module.recorded is not None
+    assert (module.recorded.shape, module.recorded.dtype) == ((steps,), torch.float64)
+    on_the_way = [torch.zeros_like(clean)]
+    for number in range(1, steps + 1):
+        shorter = build(source, toy_pairs, modality, steps=number)
+        on_the_way.append(attacked(shorter, toy_pairs, rows))
+        assert shorter.recorded is None
+    assert torch.equal(delta, on_the_way[-1])  # recording changes no bit
+    for recorded, change in zip(module.recorded.tolist(), on_the_way, strict=False):
+        naive = sum(float(value) for value in objective(module, clean + change, clean))
+        assert recorded == pytest.approx(naive, rel=1e-6)

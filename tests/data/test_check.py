@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from scipy.io import savemat
 
 from aach_lightning.data import __main__ as command
-from aach_lightning.data.check import check, duplicate_images, relevance_rate
+from aach_lightning.data.check import check, duplicate_images, relevance_between, relevance_rate
 from aach_lightning.data.contact_sheet import LINE, LINES, MARGIN, TILE, contact_sheet
 from aach_lightning.data.kinds import KINDS, Kind, data_line, recognise
 from aach_lightning.data.pairs import Pairs
@@ -140,6 +140,14 @@ def test_relevance_rate_of_many_combinations() -> None:
     assert relevance_rate(labels) == pytest.approx((shared - 2047) / (2048 * 2047))
 
 
+def test_relevance_between_parts() -> None:
+    rng = np.random.default_rng(0)
+    query, database = (rng.random((7, 3)) < 0.3).astype(np.uint8), (rng.random((11, 3)) < 0.3).astype(np.uint8)
+    shared = sum(bool((q & d).any()) for q in query for d in database)
+    assert relevance_between(query, database) == pytest.approx(shared / 77)
+    assert relevance_between(query[:0], database) == 0.0
+
+
 def test_duplicates_follow_image_rows(toy_pairs: Pairs) -> None:
     rows = np.array([5, 7, 5, 9, 7, 5])
     chosen = replace(
@@ -259,8 +267,28 @@ def test_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert any(line.split() == ["warm", "3", "75.0%"] for line in lines)
     assert "equal images: a, c" in lines
     assert any(str(root / "1.png") in line for line in lines)
+    assert any(
+        line.startswith("protocol dcmh does not fit: says nothing about pairs; it knows mirfl") for line in lines
+    )
+    assert any(line.startswith("protocol random does not fit: split.query=500") for line in lines)
     assert lines[-1] == f"to use it: data=pairs data.root={root} data.image_size=32 data.on_damaged=skip"
     assert sheet.is_file()
+
+
+def test_command_shows_the_parts_of_a_pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    values = {}
+    for split, count in (("te", 4), ("db", 9)):
+        values[f"I_{split}"] = rng.integers(0, 256, (count, 3, SIZE, SIZE)).astype(np.uint8)
+        values[f"T_{split}"] = rng.integers(0, 2, (count, 6)).astype(np.uint8)
+        values[f"L_{split}"] = np.eye(2, dtype=np.uint8)[np.arange(count) // 3 % 2]  # three of the first label, ...
+    savemat(tmp_path / "pack.mat", values)
+    paths = ["--cache", str(tmp_path / "cache"), "--sheet", str(tmp_path / "sheet.png")]
+    assert command.main(["check", str(tmp_path / "pack.mat"), "--image-size", str(SIZE), *paths]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["split", "query", "train", "database", "chance"] in lines
+    # 3 queries of the first label find 6 of 9, 1 of the second 3 of 9; train is the whole database
+    assert ["protocol=pack", "4", "9", "9", f"{(3 * 6 + 3) / 36:.4f}"] in lines
 
 
 def test_command_explains_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

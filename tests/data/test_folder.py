@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -287,6 +289,21 @@ def test_changed_bytes_are_read_or_refused(tmp_path: Path, kind: str) -> None:
     assert refused > 5
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize(
+    ("mode", "options"), [("RGB", {}), ("RGB", {"progressive": True}), ("CMYK", {}), ("L", {"quality": 95})]
+)
+def test_truncated_jpegs_are_refused(tmp_path: Path, mode: str, options: dict[str, Any], share: float) -> None:
+    """As broken downloads are: the header is whole, and the missing rest would be grey."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(tmp_path / "x.jpg", **options)
+    whole = (tmp_path / "x.jpg").read_bytes()
+    assert ReadFile((tmp_path / "x.jpg",), SIZE)(0).shape == (3, SIZE, SIZE)
+    (tmp_path / "x.jpg").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DataError, match=r"x\.jpg: .*truncated"):
+        ReadFile((tmp_path / "x.jpg",), SIZE)(0)
+
+
 def test_any_error_of_a_decoder_counts_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged EXIF block can make Pillow raise struct.error, which is neither an OSError nor a ValueError."""
     path = tmp_path / "x.png"
@@ -370,6 +387,34 @@ def test_wrong_tables(root: Path, content: str, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         read_folder(root)
     assert str(root / "pairs.csv") in str(caught.value)
+
+
+PIECES = st.sampled_from(
+    [b"a", b"b", b"1.png", b"images/1.png", b"dog", b"|", b",", b'"', b"\n", b"\r\n", b"\0", b"\xff", b"..", b"/", b" "]
+)
+
+
+@given(
+    rows=st.lists(PIECES, max_size=30).map(b"".join),
+    header=st.sampled_from([b"id,image,text,labels\n", b"\xef\xbb\xbflabels,text,image,id\r\n", b""]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_below_the_header_give_pairs_or_a_clear_error(
+    rows: bytes, header: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any" / "data"
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name in ("1.png", "images/1.png"):
+        Image.new("RGB", (2, 2)).save(folder / name)
+    (folder / "pairs.csv").write_bytes(header + rows)
+    try:
+        pairs = read_folder(folder, image_size=2, on_damaged="skip")
+    except DataError as error:
+        assert str(folder) in str(error)  # noqa: PT017  (either outcome is right)
+        return
+    assert len(pairs) == len(set(pairs.names)) > 0
+    assert pairs.label_names
+    assert pairs.images.shape[1:] == (3, 2, 2)
 
 
 def test_table_in_another_encoding(root: Path) -> None:

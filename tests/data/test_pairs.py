@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 
 
 def make(**changes: Any) -> Pairs:
@@ -37,6 +38,13 @@ def test_batch_in_any_order(indices: Any) -> None:
     assert batch.images[1, 2, 1, 0].item() == pytest.approx(10 / 255)
     assert batch.texts.tolist() == [[6, 7], [0, 1], [6, 7]]
     assert batch.labels.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_given_parts_lie_in_the_data() -> None:
+    assert make(given=Split(np.array([4]), np.array([0]), np.arange(4))).given is not None
+    for query, database in (([5], [0]), ([0], [1, 5])):
+        with pytest.raises(ValueError, match="its parts name rows beyond its 5 pairs"):
+            make(given=Split(np.array(query), np.array([], np.int64), np.array(database)))
 
 
 def test_images_may_lie_in_other_rows() -> None:

@@ -75,6 +75,11 @@ def test_wrong_parts_are_refused(query: np.ndarray, train: np.ndarray, database:
         Split(query, train, database)
 
 
+def test_rows_that_were_left_out() -> None:
+    split = Split(rows(5, 1), rows(4, 0, 2), rows(0, 2, 3, 4)).among(rows(0, 1, 2, 4))  # 3 and 5 are gone
+    assert (split.query.tolist(), split.train.tolist(), split.database.tolist()) == ([1], [3, 0, 2], [0, 2, 3])
+
+
 def test_saved_split_comes_back(tmp_path: Path) -> None:
     split, path = make_split(40, 5, 20, 3), tmp_path / "split.json"
     split.save(path)

@@ -21,6 +21,8 @@ from safetensors.torch import load_file
 from torch import Tensor, distributed
 
 from aach_lightning import cli
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.curves import read_rows
 from aach_lightning.runtime.launch import run_in_processes
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import register_schemas
@@ -34,6 +36,7 @@ FEATURES = (
     "target.image_net.frozen=true",
     "surrogate.image_net.frozen=true",
     "surrogate.augmentation={flip: false, zoom: 0.0, noise: 0.0}",
+    "logger=csv",
 )
 
 pytestmark = [
@@ -89,6 +92,17 @@ def attack(folder: Path, store: str, size: int, *overrides: str) -> Callable[[in
     return lambda rank: run_in_processes(configured(folder, store, size, *overrides), cli.attack)
 
 
+def fail_second(folder: Path, store: str) -> Callable[[int], None]:
+    """The second process fails while the first one waits for it."""
+
+    def main(config: Any) -> None:
+        if ranks.rank() == 1:
+            raise ZeroDivisionError("the cause")
+        ranks.barrier()
+
+    return lambda rank: run_in_processes(configured(folder, store, 2), main)
+
+
 def copied(folder: Path, source: str, store: str, *stages: str) -> None:
     for stage in stages:
         shutil.copytree(folder / source / stage, folder / store / stage)
@@ -109,6 +123,7 @@ def run_worlds(folder: Path) -> None:
     run_world(folder, "damaged", 2, attack(folder, "damaged", 2, *IMAGES))
     run_world(folder, "seeds", 2, lambda rank: attack(folder, "seeds", 2, f"seed={rank}")(rank))
     run_world(folder, "count", 2, attack(folder, "count", 3))
+    run_world(folder, "second", 2, fail_second(folder, "second"))
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +208,22 @@ def test_from_equal_weights_come_equal_bits(worlds: Path, size: int) -> None:
     assert result(worlds, f"crafting-{size}") == result(worlds, "images-1")
 
 
+def test_equal_curves_written_once_and_over_all_items(worlds: Path) -> None:
+    one, many = (worlds / "output" / f"features-{size}" / "curves" for size in (1, 2))
+    names = sorted(str(path.relative_to(one)) for path in one.rglob("*.csv"))
+    assert names == sorted(str(path.relative_to(many)) for path in many.rglob("*.csv"))
+    assert len(names) == 6
+    for name in names:
+        expected, found = read_rows(one / name), read_rows(many / name)
+        assert [list(row) for row in found] == [list(row) for row in expected]
+        losses = [key for key in expected[0] if key.endswith("/loss")]
+        for row, other in zip(found, expected, strict=True):
+            assert row["step"] == other["step"]
+            for key in losses:
+                if key in other:
+                    assert row[key] == pytest.approx(other[key], rel=1e-3)
+
+
 def test_one_output_tree(worlds: Path) -> None:
     assert sorted(path.name for path in (worlds / "output" / "images-3").iterdir()) == [
         "attack.png",
@@ -206,6 +237,13 @@ def test_what_goes_wrong_when_the_first_process_asks_reaches_all(worlds: Path) -
     found = outcomes(worlds, "damaged", 2)
     assert found[0] == found[1]
     assert found[0].startswith("Ledger")
+
+
+def test_the_traceback_that_is_kept_is_the_cause(worlds: Path) -> None:
+    found = outcomes(worlds, "second", 2)
+    assert found[1] == "ZeroDivisionError: the cause"
+    assert "Connection closed" in found[0]  # all that the first process knows
+    assert (worlds / "output" / "second" / "error.txt").read_text().endswith("ZeroDivisionError: the cause\n")
 
 
 def test_different_configurations_are_refused_by_all(worlds: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.io import savemat
 
 from aach_lightning.networks import CNNF
 from aach_lightning.networks.matconvnet import ConvolutionWeights, MatConvNetModel
@@ -43,7 +44,6 @@ def average() -> Maps:
 
 def write(path: Path, weights: dict[str, tuple[Maps, Maps]], average: Maps) -> Path:
     """A file with the keys and shapes of imagenet-vgg-f.mat."""
-    scipy_io = pytest.importorskip("scipy.io", reason="needs the extra `matlab`")
     layers: list[dict[str, Any]] = []
     for name, (filters, biases) in weights.items():
         cell = np.empty((1, 2), dtype=object)
@@ -54,7 +54,7 @@ def write(path: Path, weights: dict[str, tuple[Maps, Maps]], average: Maps) -> P
     array = np.empty((1, len(layers)), dtype=object)
     array[0] = layers
     normalization = {"imageSize": np.array([[224.0, 224.0, 3.0]]), "averageImage": average}
-    scipy_io.savemat(path, {"layers": array, "meta": {"normalization": normalization}})
+    savemat(path, {"layers": array, "meta": {"normalization": normalization}})
     return path
 
 

@@ -1,14 +1,12 @@
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from aach_lightning.networks.matconvnet import read_matconvnet
 from aach_lightning.runtime.errors import CheckpointError
-
-scipy_io = pytest.importorskip("scipy.io", reason="needs the extra `matlab`")
 
 RNG = np.random.default_rng(0)
 FILTERS = [RNG.standard_normal((3, 5, 2, 4)).astype(np.float32), RNG.standard_normal((1, 1, 4, 2)).astype(np.float32)]
@@ -45,7 +43,7 @@ def model(layout: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("layout", ["old", "new", "nested"])
 def test_every_layout_gives_what_was_written(tmp_path: Path, layout: str) -> None:
-    scipy_io.savemat(tmp_path / "model.mat", model(layout))
+    savemat(tmp_path / "model.mat", model(layout))
     found = read_matconvnet(tmp_path / "model.mat")
     assert [convolution.name for convolution in found.convolutions] == ["conv1", "conv2"]
     for convolution, filters, biases in zip(found.convolutions, FILTERS, BIASES, strict=True):
@@ -57,7 +55,7 @@ def test_every_layout_gives_what_was_written(tmp_path: Path, layout: str) -> Non
 
 
 def test_a_model_without_average_image_is_read(tmp_path: Path) -> None:
-    scipy_io.savemat(tmp_path / "model.mat", {"layers": model("old")["layers"]})
+    savemat(tmp_path / "model.mat", {"layers": model("old")["layers"]})
     assert read_matconvnet(tmp_path / "model.mat").average_image is None
 
 
@@ -72,7 +70,7 @@ def test_a_model_without_average_image_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_other_matlab_files_are_refused_with_what_they_hold(tmp_path: Path, content: dict[str, Any]) -> None:
-    scipy_io.savemat(tmp_path / "other.mat", content)
+    savemat(tmp_path / "other.mat", content)
     with pytest.raises(CheckpointError, match=rf"no MatConvNet model .*holds \['{next(iter(content))}'\]"):
         read_matconvnet(tmp_path / "other.mat")
 
@@ -86,15 +84,9 @@ def test_missing_foreign_and_truncated_files_are_refused(tmp_path: Path) -> None
     (tmp_path / "hdf5.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400))
     with pytest.raises(CheckpointError, match="HDF"):
         read_matconvnet(tmp_path / "hdf5.mat")
-    scipy_io.savemat(tmp_path / "model.mat", model("new"))
+    savemat(tmp_path / "model.mat", model("new"))
     whole = (tmp_path / "model.mat").read_bytes()
     for share in (0.1, 0.5, 0.95):
         (tmp_path / "torn.mat").write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(CheckpointError, match=r"torn\.mat"):
             read_matconvnet(tmp_path / "torn.mat")
-
-
-def test_missing_scipy_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install aach-lightning\[matlab\]"):
-        read_matconvnet(tmp_path / "model.mat")

@@ -137,6 +137,26 @@ def test_stamp_is_set_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d_\d\d-\d\d-\d\d_{os.getpid()}", os.environ[STAMP])
 
 
+@pytest.mark.parametrize(
+    ("step", "stamp"),
+    [
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, "slurm-7.0"),
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_TASKS": "2"}, "slurm-7"),
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "1"}, None),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2"}, None),  # a batch script
+    ],
+)
+def test_processes_of_a_step_share_a_stamp(
+    step: dict[str, str], stamp: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STAMP, "")
+    monkeypatch.delenv(STAMP)
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    stamp_run()
+    assert (os.environ[STAMP] == stamp) if stamp else os.environ[STAMP].endswith(f"_{os.getpid()}")
+
+
 def test_versions_are_those_installed() -> None:
     found = versions()
     assert found["torch"] == version("torch")

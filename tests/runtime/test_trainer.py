@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,57 @@ def test_damaged_checkpoint_restarts_with_a_warning(
     assert epochs.seen == list(range(EPOCHS))
     assert equal(again, uninterrupted)
     assert epoch_of(path) == EPOCHS - 1
+
+
+class Signals(pl.Callback):
+    """What would answer which signal."""
+
+    def __init__(self) -> None:
+        self.found: list[object] = []
+
+    def on_train_batch_end(self, *args: object) -> None:
+        self.found.append([signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)])
+
+    on_predict_batch_end = on_train_batch_end
+
+
+class Predictor(Module):
+    def predict_step(self, batch: list[Tensor]) -> Tensor:
+        found: Tensor = self.net(batch[0])
+        return found
+
+
+@pytest.fixture
+def bypassed() -> Iterator[Callable[..., None]]:
+    """A launcher's own answer to SIGTERM."""
+
+    def bypass(number: int, frame: object) -> None:
+        pass
+
+    before = signal.signal(signal.SIGTERM, bypass)
+    yield bypass
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("cluster", [{}, {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "attack"}])
+def test_signals_and_tasks_of_a_cluster_are_not_lightnings(
+    tmp_path: Path, cluster: dict[str, str], bypassed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.items():  # of a batch script that asks for two tasks and does not use srun
+        monkeypatch.setenv(name, value)
+    signals = Signals()
+    train(tmp_path, signals, epochs=1)
+    data = DataLoader(TensorDataset(torch.zeros(4, 4)), 2)
+    make_trainer(CPU, tmp_path, "predicting", callbacks=[signals]).predict(Predictor(), data)
+    assert signals.found == [[bypassed, signal.SIG_DFL, signal.SIG_DFL]] * (6 + 2)
+    assert signal.getsignal(signal.SIGTERM) is bypassed
+
+
+def test_srun_on_the_path_is_no_reason_to_warn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "srun"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    train(tmp_path / "run", epochs=1)  # a warning would be an error here
 
 
 @pytest.mark.parametrize(("name", "value"), [("accelerator", "abacus"), ("precision", "3-bit")])

@@ -1,28 +1,45 @@
-"""MATLAB 5 to 7 files. The format gives a variable as a whole only, and none is larger than 2 GiB.
+"""MATLAB 5 to 7 files. The format gives a variable as a whole only, and none is larger than 4 GiB.
 
 It has no checksum of uncompressed variables, and scipy's parser can end the process on bytes that were changed inside
-one; files that end too early are told before scipy reads them.
+one: everything is checked before scipy reads it.
 """
 
+import mmap
+import zlib
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from struct import Struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
+from scipy.io import loadmat
 
+from aach_lightning.data.containers.matlab_walk import MATRIX, DamagedError, Header, Walk
+from aach_lightning.data.containers.sparse import dense
 from aach_lightning.data.containers.variable import LoadedVariable, Variable
 from aach_lightning.runtime.errors import DataError
 
-_ELEMENTS = (14, 15)  # a matrix, and a compressed one
+MAX_GROWTH = 600
+"""Unpacked by packed bytes of variables above 256 MiB; nothing but one and the same byte comes to 1,030."""
+_COMPRESSED = 15
+_LARGE = 2**28
+_HEADER = 512  # unpacked bytes that hold a header: up to 32 dimensions, and a name
 _TEXT = ("char", "cell")
-_NUMBERS = (
-    "double",
-    "single",
-    "sparse",
-    "logical",
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-)
+
+
+@dataclass(frozen=True)
+class StoredVariable:
+    """A variable of a file.
+
+    Attributes:
+        header: What it is.
+        place: Byte of the file at which it starts.
+    """
+
+    header: Header
+    place: int
 
 
 def is_matlab5(path: Path) -> bool:
@@ -33,48 +50,125 @@ def is_matlab5(path: Path) -> bool:
 
 
 def open_matlab5(path: Path) -> dict[str, Variable]:
-    """List the variables of a MATLAB 5 file; numbers and strings only, objects and functions are left out.
+    """List the variables of a MATLAB 5 file; numbers and strings only, the others are left out.
 
     Raises:
         DataError: If the file is damaged.
     """
-    _check_length(path)
-    try:
-        listed = whosmat(str(path))
-    except Exception as error:  # scipy's parser of a damaged file raises almost anything
-        raise DataError(f"{path}: damaged MATLAB 5 file: {error}") from error
     found: dict[str, Variable] = {}
-    for key, shape, kind in listed:
-        if kind in _TEXT or kind in _NUMBERS:
-            found[key] = LoadedVariable(path, key, tuple(shape), kind in _TEXT, _Load(path, key))
+    for stored in list_matlab5(path):
+        key, kind, shape = stored.header.name, stored.header.kind, stored.header.shape
+        if kind != "struct":
+            shape = shape[:-1] if kind == "char" else shape  # scipy joins the characters of a row
+            found[key] = LoadedVariable(path, key, shape, kind in _TEXT, partial(_array, path, stored))
     return found
 
 
-def _check_length(path: Path) -> None:
-    """Walk from variable to variable: scipy takes a file that ends inside one for one with fewer variables."""
-    size, place = path.stat().st_size, 128
-    with path.open("rb") as file:
-        file.seek(126)
-        order: Literal["little", "big"] = "little" if file.read(2) == b"IM" else "big"
-        while place < size:
-            file.seek(place)
-            tag = file.read(8)
-            kind = int.from_bytes(tag[:4], order)
-            if len(tag) < 8 or kind not in _ELEMENTS:
-                raise DataError(f"{path}: damaged MATLAB 5 file: no variable starts at byte {place:,} of {size:,}")
-            place += 8 + int.from_bytes(tag[4:], order)
-    if place != size:
-        raise DataError(f"{path}: damaged MATLAB 5 file: it ends at byte {size:,}, its last variable at {place:,}")
+def list_matlab5(path: Path) -> list[StoredVariable]:
+    """List the variables of a MATLAB 5 file but for objects, functions and handles, which nothing here reads.
 
+    Only headers are looked at.
 
-class _Load:
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
-
-    def __call__(self) -> NDArray[Any]:
+    Raises:
+        DataError: If one is damaged, the file ends too early, or two variables have the same name.
+    """
+    file = _mapped(path)
+    found: dict[str, StoredVariable] = {}
+    place = 128
+    while place < len(file):
+        kind, size = _tag(file, place) if place + 8 <= len(file) else (0, 0)
+        if kind not in (MATRIX, _COMPRESSED):
+            raise DataError(f"{path}: damaged MATLAB 5 file: no variable starts at byte {place:,} of {len(file):,}")
+        end = place + 8 + size
+        if end > len(file):
+            raise DataError(
+                f"{path}: damaged MATLAB 5 file: it ends at byte {len(file):,}, its last variable at {end:,}"
+            )
         try:
-            value = loadmat(str(self.path), variable_names=[self.key])[self.key]
-        except Exception as error:  # see open_matlab5
-            raise DataError(f"{self.path}: {self.key}: damaged: {error}") from error
-        to_array = getattr(value, "toarray", None)  # of a sparse matrix
-        return np.asarray(value if to_array is None else to_array())
+            header = Walk(_unpacked(file, place, _HEADER), _order(file)).start()
+        except (DamagedError, zlib.error) as error:
+            raise DataError(f"{path}: damaged MATLAB 5 file: the variable at byte {place:,}: {error}") from error
+        if header.name in found:
+            raise DataError(f"{path}: damaged MATLAB 5 file: two variables are called {header.name!r}")
+        if header.name:  # what belongs to objects and functions has none
+            found[header.name] = StoredVariable(header, place)
+        place = end
+    return list(found.values())
+
+
+def check_matlab5(path: Path, variable: StoredVariable) -> None:
+    """Walk through a whole variable; scipy may read it then.
+
+    Raises:
+        DataError: If it is damaged, or would take more memory than any variable should.
+    """
+    file, name = _mapped(path), variable.header.name
+    try:
+        data = _unpacked(file, variable.place, 8)
+        _, whole = Walk(data, _order(file)).tag()
+        whole += 8
+        size = _tag(file, variable.place)[1]
+        if whole > max(_LARGE, MAX_GROWTH * size):
+            raise DamagedError(
+                f"{size:,} bytes that claim to unpack to {whole:,}: above {_LARGE:,}, at most {MAX_GROWTH} times as "
+                f"many as are packed are allowed"
+            )
+        Walk(_unpacked(file, variable.place, whole, complete=True), _order(file)).check()
+    except (DamagedError, zlib.error) as error:
+        raise DataError(f"{path}: {name}: damaged: {error}") from error
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: no bytes at all
+        raise DataError(f"{path}: {error}") from error
+    return mapped
+
+
+def _order(file: mmap.mmap) -> str:
+    return "<" if file[126:128] == b"IM" else ">"
+
+
+def _tag(file: mmap.mmap, place: int) -> tuple[int, int]:
+    kind, size = Struct(f"{_order(file)}II").unpack_from(file, place)
+    return int(kind), int(size)
+
+
+def _unpacked(file: mmap.mmap, place: int, most: int, complete: bool = False) -> bytes | memoryview:
+    """The first `most` bytes of a variable, from the tag of its matrix on; `complete` demands that these are all."""
+    kind, size = _tag(file, place)
+    if kind == MATRIX:
+        return memoryview(file)[place : place + 8 + size]
+    decoder = zlib.decompressobj()
+    data = decoder.decompress(memoryview(file)[place + 8 : place + 8 + size], most)
+    # at the end zlib compares its checksum
+    if complete and (len(data) != most or decoder.decompress(decoder.unconsumed_tail, 1) or not decoder.eof):
+        raise DamagedError(f"it does not unpack to {most:,} bytes, as it states")
+    return data
+
+
+def load_matlab5(path: Path, variable: StoredVariable, struct_as_record: bool = True) -> Any:
+    """Check a whole variable and let scipy read it.
+
+    Args:
+        path: The file.
+        variable: One of those that `list_matlab5` finds there.
+        struct_as_record: As scipy's `loadmat` has it.
+
+    Raises:
+        DataError: If it is damaged, or would take more memory than any variable should.
+    """
+    check_matlab5(path, variable)
+    name, codec = variable.header.name, "utf-16-le" if _order(_mapped(path)) == "<" else "utf-16-be"
+    try:
+        options: Any = {"struct_as_record": struct_as_record, "uint16_codec": codec}  # the stubs lack one
+        return loadmat(str(path), variable_names=[name], **options)[name]
+    except Exception as error:  # scipy's parser raises almost anything
+        raise DataError(f"{path}: {name}: damaged: {error}") from error
+
+
+def _array(path: Path, variable: StoredVariable) -> NDArray[Any]:
+    value = load_matlab5(path, variable)
+    return dense(value, f"{path}: {variable.header.name}") if variable.header.kind == "sparse" else np.asarray(value)

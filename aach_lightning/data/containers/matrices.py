@@ -1,6 +1,7 @@
 """Texts and labels of a pack as N rows, whichever way round they lie."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from aach_lightning.data.containers.variable import Numbers, Variable
 from aach_lightning.runtime.errors import DataError
 
 MAX_CLASSES = 10_000
+MAX_ENTRIES = 2**31
+"""Of one matrix: 8 GiB of 4-byte numbers. HDF5 files of a few bytes can claim any shape."""
 _ROWS = 4096  # read at a time
 
 
@@ -43,8 +46,10 @@ def read_matrix(variable: Variable, count: int) -> NDArray[np.generic]:
     """
     if not 1 <= len(variable.shape) <= 2 or count not in variable.shape or 0 in variable.shape:
         raise DataError(f"{variable.where}: shape {variable.shape} has no axis for {count} pairs")
+    if prod(variable.shape) > MAX_ENTRIES:
+        raise DataError(f"{variable.where}: shape {variable.shape} has more than {MAX_ENTRIES:,} entries")
     axis = variable.shape.index(count)
-    width = int(np.prod(variable.shape)) // count
+    width = prod(variable.shape) // count
     binary: NDArray[np.generic] = np.empty((count, width), dtype=np.uint8)
     real: NDArray[np.generic] | None = None
     for start in range(0, count, _ROWS):

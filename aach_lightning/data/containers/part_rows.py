@@ -10,6 +10,9 @@ from aach_lightning.data.containers.matrices import Texts, counts, read_labels, 
 from aach_lightning.data.containers.roles import Part
 from aach_lightning.data.containers.variable import Variable
 from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import digest
+
+MAX_PAIRS = 2**24
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class PartRows:
 
     def identities(self) -> list[tuple[str | bytes, ...]]:
         """What tells one pair from another without reading pixels: its file, text and labels."""
-        vectors = self.texts.vectors.astype(np.float32) if self.texts else ()
-        texts = self.sentences or tuple(row.tobytes() for row in vectors)
+        vectors = self.texts.vectors if self.texts else ()
+        texts = self.sentences or tuple(digest(row.astype(np.float32).tobytes()) for row in vectors)
         listed = self.listed or ("",) * len(self.labels)
         return list(zip(listed, texts, (row.tobytes() for row in self.labels), strict=True))
 
@@ -59,6 +62,8 @@ def read_rows(part: Part) -> PartRows:
         found = f"agree on {sorted(possible)}" if possible else "agree on none"
         raise DataError(f"data.path: how many pairs there are cannot be told from the shapes, which {found}: {shapes}")
     count = possible.pop()
+    if count > MAX_PAIRS:
+        raise DataError(f"data.path: {part.images.where}: {count:,} pairs, more than {MAX_PAIRS:,} allowed")
     return PartRows(
         split=part.split,
         images=part.images,
@@ -67,13 +72,3 @@ def read_rows(part: Part) -> PartRows:
         texts=None if part.texts.is_text else read_texts(part.texts, count),
         labels=read_labels(part.labels, count),
     )
-
-
-def without_repeats(parts: list[PartRows]) -> list[PartRows]:
-    """Leave out a train part whose pairs all are in the database too, as in the field's protocol."""
-    by_split = {part.split: part for part in parts}
-    if "train" in by_split and "database" in by_split:
-        database = set(by_split["database"].identities())
-        if database.issuperset(by_split["train"].identities()):
-            return [part for part in parts if part.split != "train"]
-    return parts

@@ -12,10 +12,12 @@ from aach_lightning.data.cache import cached_images
 from aach_lightning.data.containers.content import content_key
 from aach_lightning.data.containers.listed import find_files
 from aach_lightning.data.containers.matrices import Texts
-from aach_lightning.data.containers.part_rows import PartRows, read_rows, without_repeats
+from aach_lightning.data.containers.part_rows import PartRows, read_rows
 from aach_lightning.data.containers.pixels import CONVERTER, ReadPixels, ReadUnplanned, unpacked
+from aach_lightning.data.containers.pooled import pool_parts
+from aach_lightning.data.containers.rehearsal import rehearse
 from aach_lightning.data.containers.roles import find_parts
-from aach_lightning.data.containers.source import open_variables
+from aach_lightning.data.containers.source import open_variables, pack_files
 from aach_lightning.data.images import DECODER, ReadFile
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import text_vectors, unnamed
@@ -54,14 +56,15 @@ def container_pairs(
 
     Returns:
         The pairs in the order of the pack. Parts of a pack that is split already are pooled: query, train, database;
-        a train part that lies in the database counts once.
+        a train part that lies in the database counts once. `given` says which pairs were in which part.
 
     Raises:
         ConfigError: If the path does not exist, h5py is needed and missing, or the encoder is missing or finds no
             sentences.
         DataError: If the pack is damaged, holds features instead of pixels, or its layout is not known.
     """
-    parts = without_repeats([read_rows(part) for part in find_parts(open_variables(Path(path)))])
+    rehearse(pack_files(Path(path)), Path(cache))
+    parts, given = pool_parts([read_rows(part) for part in find_parts(open_variables(Path(path)))])
     labels = _stacked([part.labels for part in parts], "labels", path)
     if not labels.any():
         raise DataError(f"data.path={path}: no pair has a label; retrieval is measured by shared labels")
@@ -83,7 +86,7 @@ def container_pairs(
     kept_names, kept_labels = tuple(names[row] for row in keep), np.ascontiguousarray(labels[keep])
     label_names = tuple(f"label {column}" for column in range(labels.shape[1]))
     splits = [f"{part.split} ({len(part.labels):,})" for part in parts if part.split]
-    note = f"pooled from the pack's own parts {', '.join(splits)} and split anew" if splits else ""
+    note = f"Pooled from the pack's parts {', '.join(splits)}." if splits else ""
     log.info(
         "%s: %d pairs, texts %d wide, %d labels%s", name, len(keep), len(known), len(label_names), note and f"; {note}"
     )
@@ -108,6 +111,7 @@ def container_pairs(
         image_rows=keep if damaged else None,
         note=note,
         skipped=len(damaged),
+        given=None if given is None else given.among(keep),
     )
 
 

@@ -30,9 +30,9 @@ ROLES: dict[str, frozenset[str]] = {
     "labels": frozenset({"lall", "labels", "label", "category", "categories", "l"}),
 }
 SPLITS: dict[str, frozenset[str]] = {
-    "query": frozenset({"te", "test", "query", "qu"}),
-    "train": frozenset({"tr", "train"}),
-    "database": frozenset({"db", "database", "retrieval"}),
+    "query": frozenset({"te", "test", "testing", "query", "queries", "qu"}),
+    "train": frozenset({"tr", "train", "training"}),
+    "database": frozenset({"db", "database", "retrieval", "gallery"}),
 }
 
 

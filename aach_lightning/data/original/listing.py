@@ -1,8 +1,8 @@
 """From the lists of a distribution to Pairs: images decoded, damaged ones dealt with, everything hashed."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ class Listing:
 
     Attributes:
         names: N identifiers, equal wherever the distribution is unpacked.
-        files: N image files.
+        files: N image files, below the folder in which the reader finds them.
         texts: N x D, bags of words or embeddings.
         labels: uint8 in {0, 1}, N x C.
         words: D names.
@@ -33,7 +33,7 @@ class Listing:
     """
 
     names: Sequence[str]
-    files: Sequence[Path]
+    files: Sequence[str]
     texts: NDArray[np.generic]
     labels: NDArray[np.uint8]
     words: tuple[str, ...]
@@ -45,9 +45,16 @@ class Listing:
 
 
 def listed_pairs(
-    listing: Listing, *, name: str, root: str, image_size: int, on_damaged: Literal["error", "skip"], cache: str
+    listing: Listing,
+    files: Sequence[str],
+    *,
+    name: str,
+    root: str,
+    image_size: int,
+    on_damaged: Literal["error", "skip"],
+    cache: str,
 ) -> Pairs:
-    """Decode the images of a listing and log its counts.
+    """Decode the images of a listing, which are the paths `files`, and log its counts.
 
     A file counts as unchanged while its size and time stamp are: hashing the bytes of 200,000 photos at every start
     would take minutes.
@@ -56,13 +63,11 @@ def listed_pairs(
         DataError: If no pair is listed, or an image is damaged and `on_damaged` is "error".
     """
     note = log_counts(name, listing.counts)
-    if not listing.files:
+    if not files:
         raise DataError(f"data.root={root}: no pair has both a text and a label. {note}")
-    stamps = [f"{pair} {_stamp(file)}" for pair, file in zip(listing.names, listing.files, strict=True)]
+    stamps = [f"{pair} {_stamp(file)}" for pair, file in zip(listing.names, files, strict=True)]
     key = digest(DECODER.encode(), str(image_size).encode(), "\n".join(stamps).encode("utf-8", "surrogatepass"))
-    decoded = decode_files(
-        listing.files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache
-    )
+    decoded = decode_files(files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache)
     rows = decoded.keep
     names = tuple(listing.names[row] for row in rows)
     texts, labels = (listing.texts[rows], listing.labels[rows]) if decoded.skipped else (listing.texts, listing.labels)
@@ -85,9 +90,9 @@ def listed_pairs(
     )
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: str) -> str:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - 200,000 objects for paths would take longer than asking the disk
     except OSError:
         return "unreadable"
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -91,7 +91,7 @@ def mirflickr25k_pairs(
     kept = [numbers[row] for row in keep]
     listing = Listing(
         names=[f"im{number}" for number in kept],
-        files=[photos / f"im{number}.jpg" for number in kept],
+        files=[f"im{number}.jpg" for number in kept],
         texts=texts[keep],
         labels=labels[keep],
         words=words,
@@ -106,7 +106,8 @@ def mirflickr25k_pairs(
             Count("pairs with a kept tag and a label", len(keep), 20_015 if usual else None),
         ],
     )
-    return listed_pairs(listing, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+    files = [f"{photos}/{file}" for file in listing.files]
+    return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 
 
 _ANNOTATIONS = ("annotations", "mirflickr25k_annotations_v080")

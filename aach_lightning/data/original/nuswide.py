@@ -1,7 +1,10 @@
 """NUS-WIDE (Chua et al., CIVR 2009) from its official lists: photos, 1,000 tags, the most frequent of 81 labels."""
 
 import logging
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,11 +20,14 @@ from aach_lightning.data.original.files import (
     relative_image,
 )
 from aach_lightning.data.original.listing import Listing, listed_pairs
+from aach_lightning.data.original.remembered import remembered
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
+PARSER = "nuswide-1"
+"""Part of the key of what is remembered: change it when other pairs come out of the same lists."""
 FIELD_LABELLED = {21: 195_834, 10: 186_577}
 """Images with one of the most frequent 21 or 10 labels, with or without a text; what most papers call the pairs."""
 FIELD_PAIRS = {21: 190_421, 10: 181_365}
@@ -51,23 +57,58 @@ def nuswide_pairs(
         ConfigError: If a part of the distribution is missing or there are fewer labels.
         DataError: If a file is damaged or its length is not that of the list of images.
     """
-    image_list = find_part(root, "the list of images", "ImageList/Imagelist.txt", "Imagelist.txt")
+    lists = _find_lists(name, root)
+    if len(lists.concepts) < labels:
+        raise ConfigError(f"data.labels={labels}: NUS-WIDE in data.root={root} has {len(lists.concepts)} labels")
+    listing = remembered(Path(cache), lists.all, [PARSER, labels], partial(_parse, lists, labels))
+    log.info("%s: the %d most frequent labels are %s", name, labels, ", ".join(listing.label_names))
+    files = _find_images(root, listing.files)
+    return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+
+
+@dataclass(frozen=True)
+class _Lists:
+    images: Path
+    concepts: tuple[str, ...]
+    labels: tuple[Path, ...]
+    tags: Path
+    tag_names: Path | None
+
+    @property
+    def all(self) -> list[Path]:
+        return [path for path in (self.images, *self.labels, self.tags, self.tag_names) if path is not None]
+
+
+def _find_lists(name: str, root: str) -> _Lists:
+    images = find_part(root, "the list of images", "ImageList/Imagelist.txt", "Imagelist.txt")
+    concepts = read_words(find_part(root, "the list of labels", "ConceptsList/Concepts81.txt", "Concepts81.txt"))
+    folder = find_part(root, "the folder of labels", "Groundtruth/AllLabels", "AllLabels")
+    tags = find_part(root, "the tags", "NUS_WID_Tags/AllTags1k.txt", "AllTags1k.txt")
+    try:
+        tag_names = find_part(root, "the names of the tags", *(f"{place}TagList1k.txt" for place in _TAG_LISTS))
+    except ConfigError as error:
+        log.warning("%s: tags are called by their number (%s)", name, error)
+        tag_names = None
+    labels = tuple(folder / f"Labels_{relative_image(label, 'Concepts81.txt').name}.txt" for label in concepts)
+    return _Lists(images, tuple(concepts), labels, tags, tag_names)
+
+
+def _parse(lists: _Lists, labels: int) -> Listing:
     listed = [
-        relative_image(line.decode("utf-8-sig", "replace"), f"{image_list}, line {number}")
-        for number, line in enumerate(read_lines(image_list), 1)
+        relative_image(line.decode("utf-8-sig", "replace"), f"{lists.images}, line {number}")
+        for number, line in enumerate(read_lines(lists.images), 1)
     ]
-    label_names, marks = _read_labels(root, len(listed), labels)
+    label_names, marks = _read_labels(lists, len(listed), labels)
     labelled = np.asarray(marks.any(1))
-    log.info("%s: the %d most frequent labels are %s", name, labels, ", ".join(label_names))
-    texts = _read_tags(find_part(root, "the tags", "NUS_WID_Tags/AllTags1k.txt", "AllTags1k.txt"), labelled, image_list)
-    words = _read_tag_names(name, root, texts.shape[1])
+    texts = _read_tags(lists.tags, labelled, lists.images)
+    words = _read_tag_names(lists.tag_names, texts.shape[1])
     tagged = texts.any(1)
     keep = np.flatnonzero(labelled)[tagged]
     texts = texts[tagged]
     kept = [listed[row] for row in keep]
-    listing = Listing(
+    return Listing(
         names=[str(path.with_suffix("")) for path in kept],
-        files=_find_images(root, kept),
+        files=[str(path) for path in kept],
         texts=texts,
         labels=marks[keep],
         words=words,
@@ -80,23 +121,14 @@ def nuswide_pairs(
             Count("pairs with a label and a tag", len(keep), FIELD_PAIRS.get(labels)),
         ],
     )
-    return listed_pairs(listing, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
 
 
-def _read_labels(root: str, images: int, kept: int) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+def _read_labels(lists: _Lists, images: int, kept: int) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Names of the most frequent labels, in the order of the list of labels, and uint8 N x C marks."""
-    names = read_words(find_part(root, "the list of labels", "ConceptsList/Concepts81.txt", "Concepts81.txt"))
-    folder = find_part(root, "the folder of labels", "Groundtruth/AllLabels", "AllLabels")
-    if len(names) < kept:
-        raise ConfigError(f"data.labels={kept}: NUS-WIDE in data.root={root} has {len(names)} labels")
-    columns = []
-    for label in names:
-        path = folder / f"Labels_{relative_image(label, 'Concepts81.txt').name}.txt"
-        columns.append(parse_marks(read_content(path), images, str(path)))
-    marks = np.stack(columns, axis=1)
+    marks = np.stack([parse_marks(read_content(path), images, str(path)) for path in lists.labels], axis=1)
     # stable: of equally frequent labels, the first in the list are kept
     most = np.sort(np.argsort(-marks.sum(0, dtype=np.int64), kind="stable")[:kept])
-    return tuple(names[column] for column in most), np.ascontiguousarray(marks[:, most])
+    return tuple(lists.concepts[column] for column in most), np.ascontiguousarray(marks[:, most])
 
 
 def _read_tags(path: Path, wanted: NDArray[np.bool_], image_list: Path) -> NDArray[np.uint8]:
@@ -116,11 +148,8 @@ def _read_tags(path: Path, wanted: NDArray[np.bool_], image_list: Path) -> NDArr
     return texts
 
 
-def _read_tag_names(name: str, root: str, width: int) -> tuple[str, ...]:
-    try:
-        path = find_part(root, "the names of the tags", *(f"{place}TagList1k.txt" for place in _TAG_LISTS))
-    except ConfigError as error:
-        log.warning("%s: tags are called by their number (%s)", name, error)
+def _read_tag_names(path: Path | None, width: int) -> tuple[str, ...]:
+    if path is None:
         return tuple(f"tag{column + 1}" for column in range(width))
     words = tuple(read_words(path))
     if len(words) != width:
@@ -131,17 +160,21 @@ def _read_tag_names(name: str, root: str, width: int) -> tuple[str, ...]:
 _TAG_LISTS = ("NUS_WID_Tags/", "ConceptsList/", "")
 
 
-def _find_images(root: str, paths: list[PurePosixPath]) -> list[Path]:
+def _find_images(root: str, paths: Sequence[str]) -> list[str]:
     """Where the photos are; if none of the first thousand is anywhere, there are none."""
     places = [Path(root) / place for place in ("Flickr", "images", "")]
     for place in places:
         if any((place / path).is_file() for path in paths[:1000]):
-            return [place / path for path in paths]
-        if any((place / path.name).is_file() for path in paths[:1000]):
-            return [place / path.name for path in paths]
+            return [f"{place}/{path}" for path in paths]
+        if any((place / _last(path)).is_file() for path in paths[:1000]):
+            return [f"{place}/{_last(path)}" for path in paths]
     if not paths:
         return []
     raise ConfigError(
-        f"data.root={root}: the photos are missing. Looked for {paths[0]} and {paths[0].name} in "
+        f"data.root={root}: the photos are missing. Looked for {paths[0]} and {_last(paths[0])} in "
         f"{', '.join(map(str, places))}."
     )
+
+
+def _last(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from aach_lightning.data.containers import reader
 from aach_lightning.data.containers.reader import container_pairs
 from aach_lightning.data.pairs import Pairs
 
@@ -14,6 +15,12 @@ COUNT, HEIGHT, WIDTH, WORDS, CLASSES = 20, 12, 10, 7, 4
 
 ReadPack = Callable[..., Pairs]
 WriteV73 = Callable[[Path, dict[str, Any]], None]
+
+
+@pytest.fixture(autouse=True)
+def _no_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process for each HDF5 file would take most of the time; `test_rehearsal` has its own."""
+    monkeypatch.setattr(reader, "rehearse", lambda *_: None)
 
 
 @pytest.fixture

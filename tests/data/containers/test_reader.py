@@ -114,11 +114,7 @@ def test_a_pack_that_is_split(
 ) -> None:
     texts = (np.arange(COUNT)[:, None] >> np.arange(5) & 1).astype(np.uint8)  # every row another
     rows = {"te": range(4), "tr": range(6, 12) if is_part else range(4, 8), "db": range(4 if is_part else 8, COUNT)}
-    values = {}
-    for split, part in rows.items():
-        for role, array in (("I", square), ("T", texts), ("L", labels)):
-            values[f"{role}_{split}"] = array[list(part)]
-    savemat(tmp_path / "pack.mat", values)
+    save_parts(tmp_path / "pack.mat", rows, square, texts, labels)
     pairs = read_pack(tmp_path / "pack.mat")
     assert np.array_equal(pairs.images, square)  # with train inside the database, or between the two
     assert np.array_equal(pairs.texts, texts)
@@ -127,6 +123,97 @@ def test_a_pack_that_is_split(
     assert pairs.names[0] == "query-0"
     assert "query (4)" in pairs.note
     assert ("train" in pairs.note) is not is_part
+    assert pairs.given is not None
+    assert pairs.given.query.tolist() == list(rows["te"])
+    assert pairs.given.train.tolist() == list(rows["tr"])
+    assert pairs.given.database.tolist() == list(range(4, COUNT))  # train is searched too
+
+
+def save_parts(path: Path, rows: dict[str, Any], images: Array, texts: Array, labels: Array) -> None:
+    values = {}
+    for split, part in rows.items():
+        for role, array in (("I", images), ("T", texts), ("L", labels)):
+            values[f"{role}_{split}"] = array[list(part)]
+    savemat(path, values)
+
+
+@pytest.mark.parametrize(
+    ("rows", "given"),
+    [
+        ({"te": range(4), "tr": range(4, 20)}, (range(4), range(4, 20), range(4, 20))),
+        ({"te": range(4), "db": range(4, 20)}, (range(4), (), range(4, 20))),
+        ({"tr": range(4), "db": range(4, 20)}, None),
+        ({"te": range(20)}, None),
+    ],
+)
+def test_packs_with_fewer_parts(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array, rows: Any, given: Any
+) -> None:
+    save_parts(tmp_path / "pack.mat", rows, square, texts, labels)
+    found = read_pack(tmp_path / "pack.mat").given
+    if given is None:
+        assert found is None
+    else:
+        assert [part.tolist() for part in (found.query, found.train, found.database)] == [list(part) for part in given]
+
+
+def test_pixels_tell_pairs_with_equal_text_and_labels_apart(
+    tmp_path: Path, read_pack: Any, write_v73: Any, square: Array, texts: Array, labels: Array
+) -> None:
+    """Nothing but pixels differs within a class, and the train part names the database in another order."""
+    texts, labels = np.repeat(texts[:4], 5, axis=0), np.repeat(labels[:4], 5, axis=0)
+    train = [19, 6, 12, 5, 9, 7, 18, 4]
+    for number, write in enumerate((savemat, write_v73)):
+        values = {}
+        for split, rows in (("te", range(4)), ("tr", train), ("db", range(4, COUNT))):
+            for role, array in (("I", square), ("T", texts), ("L", labels)):
+                values[f"{role}_{split}"] = array[list(rows)]
+        write(tmp_path / f"{number}.mat", values)
+        pairs = read_pack(tmp_path / f"{number}.mat")
+        assert len(pairs) == COUNT
+        assert pairs.given.train.tolist() == train
+        assert np.array_equal(pairs.images[pairs.given.train], square[train])
+
+
+def test_a_train_part_with_pictures_that_the_database_lacks(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array
+) -> None:
+    texts, labels = np.repeat(texts[:1], COUNT, axis=0), np.repeat(labels[:1], COUNT, axis=0)
+    save_parts(tmp_path / "pack.mat", {"te": range(4), "tr": [4, 5], "db": range(5, COUNT)}, square, texts, labels)
+    given = read_pack(tmp_path / "pack.mat").given
+    assert given.train.tolist() == [4, 5]
+    assert given.database.tolist() == list(range(4, 4 + 2 + 15))  # 5 is there twice: as a train and a database pair
+
+
+def test_a_train_part_that_repeats_a_pair_which_the_database_has_once(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array
+) -> None:
+    texts = (np.arange(COUNT)[:, None] >> np.arange(5) & 1).astype(np.uint8)
+    save_parts(tmp_path / "pack.mat", {"te": range(4), "tr": [7, 9, 7], "db": range(4, COUNT)}, square, texts, labels)
+    pairs = read_pack(tmp_path / "pack.mat")
+    assert len(pairs) == COUNT + 3  # not a part of the database: none of it may be lost
+    assert pairs.given.train.tolist() == [4, 5, 6]
+    assert len(pairs.given.database) == 16 + 3
+
+
+def test_given_parts_without_damaged_rows(
+    tmp_path: Path, read_pack: Any, square: Array, texts: Array, labels: Array
+) -> None:
+    folder = tmp_path / "pack"
+    names = save_jpegs(folder, square)
+    rows = {"test": range(4), "train": [7, 9, 12, 6], "database": range(4, COUNT)}
+    for split, part in rows.items():
+        (folder / f"cm_{split}_imgs.txt").write_text("".join(f"{names[row]}\n" for row in part))
+        np.save(folder / f"cm_{split}_tags.npy", texts[list(part)])
+        np.save(folder / f"cm_{split}_labels.npy", labels[list(part)])
+    for row in (1, 9, 15):
+        (folder / names[row]).unlink()
+    pairs = read_pack(folder, on_damaged="skip")
+    assert pairs.names == tuple(name for row, name in enumerate(names) if row not in (1, 9, 15))
+    assert [pairs.names[row] for row in pairs.given.query] == [names[row] for row in (0, 2, 3)]
+    assert [pairs.names[row] for row in pairs.given.train] == [names[row] for row in (7, 12, 6)]
+    kept = [names[row] for row in range(4, COUNT) if row not in (9, 15)]
+    assert [pairs.names[row] for row in pairs.given.database] == kept
 
 
 def save_jpegs(folder: Path, images: Array) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
+from aach_lightning.data.containers import hdf5
 from aach_lightning.data.containers.axes import Axes, choose_axes, is_lying, possible_axes, roughness
 from aach_lightning.data.containers.matrices import read_labels, read_matrix
 from aach_lightning.data.containers.part_rows import read_rows
@@ -243,6 +245,56 @@ def test_cut_matlab_5_files_are_refused(kept: int, compress: bool) -> None:
             assert str(path) in str(error)  # noqa: PT017  (either outcome is right)
             return
         assert set(found) < {"labels", "index"}  # cut exactly between two variables
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"images": (2**31, 3, 4, 4), "tags": (2**31, 1000), "labels": (2**31, 4)}, "2,147,483,648 pairs, more than"),
+        ({"images": (2**20, 3, 4, 4), "tags": (2**20, 2**16), "labels": (2**20, 4)}, "more than 2,147,483,648 entries"),
+        ({"index": (2**27,), "tags": (2**27, 9), "labels": (2**27, 4)}, "more than 134,217,728 characters"),
+    ],
+)
+def test_small_hdf5_files_that_claim_to_be_large(tmp_path: Path, shapes: dict[str, tuple[int, ...]], said: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "pack.h5", "w") as file:
+        for key, shape in shapes.items():
+            kind = h5py.string_dtype() if key == "index" else np.uint8
+            file.create_dataset(key, shape=shape, dtype=kind, chunks=(1024, *shape[1:])[: len(shape)])
+    assert (tmp_path / "pack.h5").stat().st_size < 10_000
+    with pytest.raises(DataError, match=said):
+        [read_rows(part) for part in find_parts(open_variables(tmp_path / "pack.h5"))]
+
+
+@pytest.mark.parametrize("what", ["long string", "many cells"])
+def test_cells_that_claim_to_be_large(
+    tmp_path: Path, write_v73: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "pack.mat"
+    write_v73(path, {"caption": ["a dog", "a cat"] * 30})
+    with h5py.File(path, "r+") as file:
+        if what == "long string":
+            long = file["#refs#"].create_dataset("long", shape=(2**31, 1), dtype=np.uint16, chunks=(1024, 1))
+            file["caption"][0, 3] = long.ref
+        else:
+            monkeypatch.setattr(hdf5, "MAX_CHARACTERS", 10_000)
+            inner = file["#refs#"]["caption0"]
+            for level in range(3):  # 60^4 strings would take half an hour
+                cells = file["#refs#"].create_dataset(f"level{level}", shape=(1, 60), dtype=h5py.ref_dtype)
+                cells[...] = inner.ref
+                inner = cells
+            file["caption"][...] = inner.ref
+    with pytest.raises(DataError, match=r"pack\.mat: caption: more than [\d,]+ characters"):
+        open_variables(path)["caption"].strings()
+
+
+def test_hdf5_chunks_that_would_fill_the_memory(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "pack.h5", "w") as file:
+        file.create_dataset("labels", shape=(2**30 + 1, 2), dtype=np.uint8, chunks=(2**30 + 1, 1), compression="gzip")
+    with pytest.raises(DataError, match="more than 1,073,741,824 bytes each"):
+        open_variables(tmp_path / "pack.h5")["labels"].rows(0, 0, 1)
 
 
 # ---- whole packs ----

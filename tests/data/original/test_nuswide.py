@@ -1,4 +1,5 @@
 import logging
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,25 @@ def test_missing_parts(root: Path) -> None:
         (root / path).unlink()
         with pytest.raises(ConfigError, match=rf"data\.root=.*is missing there\. Looked for: {path}"):
             read(root)
+
+
+def test_changed_bytes_give_pairs_or_a_clear_error(root: Path) -> None:
+    generator, refused = random.Random(0), 0
+    lists = sorted(path for path in root.rglob("*.txt") if path.stat().st_size)
+    for _ in range(120):
+        path = generator.choice(lists)
+        whole = path.read_bytes()
+        damaged = bytearray(whole)
+        for _ in range(generator.choice([1, 2, 5])):
+            damaged[generator.randrange(len(damaged))] = generator.choice([0, 9, 10, 13, 32, 46, 47, 48, 49, 92, 255])
+        path.write_bytes(damaged)
+        try:
+            pairs = read(root, on_damaged="skip")
+            assert len(pairs) == len(pairs.texts) == len(pairs.labels) > 0
+            assert pairs.texts.any(1).all()
+            assert pairs.labels.any(1).all()
+        except (DataError, ConfigError) as error:
+            assert str(root) in str(error) or "Concepts81" in str(error)  # noqa: PT017  (either outcome is right)
+            refused += 1
+        path.write_bytes(whole)
+    assert 10 < refused < 110
