@@ -124,14 +124,14 @@ def test_budgets_are_nested_and_each_run_pays_its_own(sweeps: dict[str, Sweep], 
 @pytest.fixture(scope="module")
 def damaged(launcher: Any, sweeps: dict[str, Sweep], scenes: tuple[str, ...], folders: Path) -> tuple[Sweep, Job, Job]:
     """The sweep again where the result of one job is damaged, and a later job has none."""
-    store = launcher.store("damaged")
+    store = launcher.store("damaged sweep")
     shutil.copytree(sweeps["parallel"].store, store)
     before = Sweep(0, "", folders / "parallel", store)
     broken, missing = Job(20, 4.0, 1), Job(40, 4.0, 0)
     with (before.result_of(broken) / "result.json").open("ab") as file:
         file.write(b" ")
     shutil.rmtree(before.result_of(missing))
-    run = launcher.run("attack.py", arguments(scenes, folders / "damaged", *JOBLIB), "damaged")
+    run = launcher.run("attack.py", arguments(scenes, folders / "damaged", *JOBLIB), "damaged sweep")
     return Sweep(run.status, run.output + run.errors, folders / "damaged", store), broken, missing
 
 
@@ -160,7 +160,7 @@ def test_repeated_commands_do_only_what_is_missing(
     shutil.rmtree(sweep.result_of(broken))  # what the message says
     names = ("repaired", "finished")
     runs = launcher.run_forked(
-        [("attack.py", arguments(scenes, folders / name), "damaged") for name in names],
+        [("attack.py", arguments(scenes, folders / name), "damaged sweep") for name in names],
     )
     repaired, finished = (
         Sweep(run.status, run.output + run.errors, folders / name, sweep.store)
