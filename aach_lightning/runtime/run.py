@@ -62,11 +62,13 @@ def checked_config(config: DictConfig) -> RunConfig:
 
 def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
     """Run `main`; errors that a person can act on end the program with their message instead of a traceback."""
-    from aach_lightning.runtime.launch import is_first_launched, run_in_processes  # here: --help needs no torch
+    # here: --help needs no torch
+    from aach_lightning.runtime.interrupts import remembered_interrupts
+    from aach_lightning.runtime.launch import is_first_launched, run_in_processes
 
     console = Console(stderr=True)
     try:
-        with _interruptible(), _failures_kept(is_first_launched()):
+        with _interruptible(), remembered_interrupts(), _failures_kept(is_first_launched()):
             run_in_processes(checked_config(config), main)
     except AachError as error:
         if not is_reported(error):

@@ -19,6 +19,7 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.curves import CurvesInCheckpoint
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
+from aach_lightning.runtime.interrupts import RaiseAgain
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
@@ -171,6 +172,7 @@ def make_trainer(
                 StageProgress(description),
                 Throughput(),
                 _PlainTermination(),
+                RaiseAgain(),
                 CurvesInCheckpoint(logger),
                 *callbacks,
             ],
