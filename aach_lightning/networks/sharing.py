@@ -23,12 +23,14 @@ def hash_global_batch(network: HashingNetwork, images: Tensor, texts: Tensor) ->
         texts: B x D.
 
     Returns:
-        Relaxed codes of images and texts, each B x K, the same on every process.
+        Relaxed codes of images and texts, each float32, B x K, the same on every process.
     """
-    if not isinstance(network.image, Encoder):
-        return cast(tuple[Tensor, Tensor], network(images, texts))
-    features = ranks.gather_shares(_read(network.image.backbone, images), len(texts))
-    return cast(Tensor, network.image.head(features)), network.hash_texts(texts)
+    if isinstance(network.image, Encoder):
+        features = ranks.gather_shares(_read(network.image.backbone, images), len(texts))
+        hashed = cast(Tensor, network.image.head(features))
+    else:
+        hashed = network.hash_images(images)
+    return hashed.float(), network.hash_texts(texts).float()
 
 
 def _read(backbone: nn.Module, images: Tensor) -> Tensor:

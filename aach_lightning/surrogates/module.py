@@ -62,8 +62,9 @@ class SurrogateModule(pl.LightningModule):
             generator = torch_generator(self.seed, "augmentation", self.current_epoch, batch_index)
             images = self.augmentation(images, generator, len(batch))
         hashed_images, hashed_texts = hash_global_batch(self.network, images, batch.pairs.texts)
-        triplet = triplet_loss(hashed_images, hashed_texts, batch.image_anchored, self.margin, self.loss)
-        triplet = triplet + triplet_loss(hashed_texts, hashed_images, batch.text_anchored, self.margin, self.loss)
+        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
+            triplet = triplet_loss(hashed_images, hashed_texts, batch.image_anchored, self.margin, self.loss)
+            triplet = triplet + triplet_loss(hashed_texts, hashed_images, batch.text_anchored, self.margin, self.loss)
         gap = quantisation_loss(hashed_images, batch.image_codes, self.quantisation)
         gap = gap + quantisation_loss(hashed_texts, batch.text_codes, self.quantisation)
         loss = self.triplet_weight * triplet + self.quantisation_weight * gap

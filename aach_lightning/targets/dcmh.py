@@ -102,8 +102,9 @@ class DCMHModule(pl.LightningModule):
         codes = binary_codes(images.detach() + texts.detach())
         image_rest = self.image_memory.sum(dim=0) - images.detach().sum(dim=0)
         text_rest = self.text_memory.sum(dim=0) - texts.detach().sum(dim=0)
-        loss = dcmh_loss(images, self.text_memory, similarity, codes, image_rest, self.gamma, self.eta)
-        loss = loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, self.gamma, self.eta)
+        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
+            loss = dcmh_loss(images, self.text_memory, similarity, codes, image_rest, self.gamma, self.eta)
+            loss = loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, self.gamma, self.eta)
         self.log("target/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 

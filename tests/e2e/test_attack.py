@@ -58,6 +58,7 @@ def variants(launcher: Any, again: Any, from_empty_store: Any, scenes: tuple[str
             "first",
         ),
         "found": ("train.py", (*scenes, "stage=target"), "first"),
+        "bfloat16": ("attack.py", (*scenes, "trainer.precision=bf16-mixed"), "bfloat16"),
     }
     return dict(zip(names, launcher.run_forked(list(names.values())), strict=True))
 
@@ -172,6 +173,15 @@ def test_one_direction_without_the_white_box(variants: dict[str, Any], first: An
     assert all(row["share_of_white_box"] is None for row in rows)
     assert [row["map"] for row in rows] == [row["map"] for row in first.result["rows"][:3]]
     assert set(run.result["chance"]) == {"I2T"}
+
+
+def test_bfloat16_is_a_run_of_its_own_with_the_same_bounds(variants: dict[str, Any], first: Any) -> None:
+    run = variants["bfloat16"]
+    assert run.status == 0, run.errors
+    assert run.result["queries"]["spent_pairs"] == 40
+    for row, other in zip(run.result["rows"], first.result["rows"], strict=True):
+        assert row["linf"] <= {"I2T": 8 / 255, "T2I": 0.1}[row["direction"]] + 1e-6
+        assert row["map"] == pytest.approx(other["map"], abs=0.1), row["query"]
 
 
 def test_train_finds_what_attack_has_built(variants: dict[str, Any], again: Any, launcher: Any) -> None:
