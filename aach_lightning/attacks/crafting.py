@@ -20,11 +20,12 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime import ranks
+from aach_lightning.runtime.attack_schemas import AttackConfig
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.choices import LoggerName, StepName
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import AttackConfig, RunConfig
+from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.throughput import throughput
 from aach_lightning.runtime.trainer import make_trainer, numerics

@@ -8,7 +8,7 @@ from torch import nn
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.schemas import EncoderConfig
+from aach_lightning.runtime.target_schemas import EncoderConfig
 
 
 def build_network(

@@ -6,145 +6,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from aach_lightning.runtime.choices import (
-    LoggerName,
-    Modality,
-    NormName,
-    Quantisation,
-    Stage,
-    StepName,
-    TripletForm,
-)
+from aach_lightning.runtime.attack_schemas import AttackConfig
+from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.split_schemas import SplitConfig
-
-
-@dataclass
-class EncoderConfig:
-    """One half of a HashingNetwork."""
-
-    backbone: dict[str, Any] = MISSING  # _target_ and arguments of an nn.Module with an attribute `width`
-    frozen: bool = False
-    hidden: int = 0  # width of a hidden layer in the hash head, 0 for none
-    dropout: float = 0.0  # in the hash head
-
-
-@dataclass
-class TargetConfig:
-    """The system under attack."""
-
-    name: str = MISSING
-    code_length: int = MISSING  # K
-    image_net: EncoderConfig = field(default_factory=EncoderConfig)
-    text_net: EncoderConfig = field(default_factory=EncoderConfig)
-    gamma: float = MISSING  # weight of quantisation
-    eta: float = MISSING  # weight of bit balance
-    image_lr: float = MISSING
-    text_lr: float = MISSING
-    batch_size: int = MISSING
-    epochs: int = MISSING
-    validation: int = MISSING  # most database rows outside train that measure MAP while training
-    seed: int = MISSING
-
-
-@dataclass
-class BudgetConfig:
-    """What the attacker may ask."""
-
-    pairs: int = MISSING  # M
-
-
-@dataclass
-class MiningConfig:
-    """How triplets are chosen."""
-
-    _target_: str = MISSING
-
-
-@dataclass
-class GapMiningConfig(MiningConfig):
-    """All triplets of a batch with a gap."""
-
-    _target_: str = "aach_lightning.mining.miners.GapMiner"
-    gap: int = MISSING  # bits
-
-
-@dataclass
-class RankMiningConfig(MiningConfig):
-    """Nearest against farthest share of the ranking."""
-
-    _target_: str = "aach_lightning.mining.miners.RankMiner"
-    nearest: float = MISSING
-    farthest: float = MISSING
-    per_anchor: int = MISSING
-
-
-@dataclass
-class RandomMiningConfig(MiningConfig):
-    """Random pairs, the nearer one positive."""
-
-    _target_: str = "aach_lightning.mining.miners.RandomMiner"
-    per_anchor: int = MISSING
-
-
-@dataclass
-class AugmentationConfig:
-    """Random views of queried images; they cost no query. Needs image_net.frozen=false."""
-
-    flip: bool = MISSING
-    zoom: float = MISSING  # largest change of scale as a share of the side
-    noise: float = MISSING  # largest sign noise, in 1/255
-
-
-@dataclass
-class SurrogateConfig:
-    """The networks that learn to answer like the target."""
-
-    image_net: EncoderConfig = field(default_factory=EncoderConfig)
-    text_net: EncoderConfig = field(default_factory=EncoderConfig)
-    loss: TripletForm = MISSING
-    margin: float = MISSING  # beta, as a share of K
-    triplet_weight: float = MISSING
-    quantisation: Quantisation = MISSING
-    quantisation_weight: float = MISSING
-    image_lr: float = MISSING
-    backbone_lr: float = MISSING
-    text_lr: float = MISSING
-    weight_decay: float = MISSING
-    batch_size: int = MISSING
-    epochs: int = MISSING
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-
-
-@dataclass
-class DiversityConfig:
-    """Random resize and pad of attacked images."""
-
-    probability: float = MISSING
-    smallest: float = MISSING  # share of the side
-
-
-@dataclass
-class AttackConfig:
-    """How delta is learned."""
-
-    name: str = MISSING
-    modality: Modality = MISSING
-    epsilon: float = MISSING  # images, in 1/255
-    text_epsilon: float = MISSING  # texts, in units of a text entry
-    norm: NormName = MISSING
-    step: StepName = MISSING
-    steps: int = MISSING
-    step_size: float = MISSING  # as a share of epsilon
-    momentum: float = MISSING
-    random_start: bool = MISSING
-    positives: float = MISSING  # share of the M queried items
-    negatives: float = MISSING  # share of the M queried items
-    margin: float = MISSING  # as a share of K
-    quantisation_weight: float = MISSING
-    query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
-    diversity: DiversityConfig = field(default_factory=DiversityConfig)
-    batch_size: int = MISSING
+from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
+from aach_lightning.runtime.target_schemas import TargetConfig
 
 
 @dataclass
@@ -219,7 +86,7 @@ def register_schemas() -> None:
     store.store(name="schema", node=RunConfig)
     groups: dict[str, dict[str, type[Any]]] = {
         "data": dict(DATA_SCHEMAS),
-        "mining": {"gap_schema": GapMiningConfig, "rank_schema": RankMiningConfig, "random_schema": RandomMiningConfig},
+        "mining": dict(MINING_SCHEMAS),
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():

@@ -25,9 +25,10 @@ from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_t
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import RunConfig, TargetConfig
+from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
+from aach_lightning.runtime.target_schemas import TargetConfig
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,
     checkpoint_callbacks,

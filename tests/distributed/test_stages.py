@@ -242,7 +242,9 @@ def test_what_goes_wrong_when_the_first_process_asks_reaches_all(worlds: Path) -
 def test_the_traceback_that_is_kept_is_the_cause(worlds: Path) -> None:
     found = outcomes(worlds, "second", 2)
     assert found[1] == "ZeroDivisionError: the cause"
-    assert "Connection closed" in found[0]  # all that the first process knows
+    # all that the first process knows is a lost connection, closed or reset by the peer
+    assert "gloo/transport" in found[0]
+    assert "ZeroDivisionError" not in found[0]
     assert (worlds / "output" / "second" / "error.txt").read_text().endswith("ZeroDivisionError: the cause\n")
 
 

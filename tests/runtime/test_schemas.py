@@ -18,14 +18,9 @@ from aach_lightning.runtime.data_schemas import (
 )
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import (
-    EncoderConfig,
-    GapMiningConfig,
-    RandomMiningConfig,
-    RankMiningConfig,
-    RunConfig,
-    register_schemas,
-)
+from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.surrogate_schemas import GapMiningConfig, RandomMiningConfig, RankMiningConfig
+from aach_lightning.runtime.target_schemas import EncoderConfig
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = {

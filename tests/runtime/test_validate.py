@@ -10,12 +10,8 @@ from aach_lightning.runtime.choices import NormName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import (
-    RandomMiningConfig,
-    RankMiningConfig,
-    RunConfig,
-    register_schemas,
-)
+from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig
 from aach_lightning.runtime.validate import validate
 
 CONF = Path(__file__).parents[2] / "conf"

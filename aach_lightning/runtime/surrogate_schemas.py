@@ -1,0 +1,84 @@
+"""Typed configuration of what an attacker asks, and of what learns from the answers."""
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from aach_lightning.runtime.choices import Quantisation, TripletForm
+from aach_lightning.runtime.target_schemas import EncoderConfig
+
+
+@dataclass
+class BudgetConfig:
+    """What the attacker may ask."""
+
+    pairs: int = MISSING  # M
+
+
+@dataclass
+class MiningConfig:
+    """How triplets are chosen."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class GapMiningConfig(MiningConfig):
+    """All triplets of a batch with a gap."""
+
+    _target_: str = "aach_lightning.mining.miners.GapMiner"
+    gap: int = MISSING  # bits
+
+
+@dataclass
+class RankMiningConfig(MiningConfig):
+    """Nearest against farthest share of the ranking."""
+
+    _target_: str = "aach_lightning.mining.miners.RankMiner"
+    nearest: float = MISSING
+    farthest: float = MISSING
+    per_anchor: int = MISSING
+
+
+@dataclass
+class RandomMiningConfig(MiningConfig):
+    """Random pairs, the nearer one positive."""
+
+    _target_: str = "aach_lightning.mining.miners.RandomMiner"
+    per_anchor: int = MISSING
+
+
+@dataclass
+class AugmentationConfig:
+    """Random views of queried images; they cost no query. Needs image_net.frozen=false."""
+
+    flip: bool = MISSING
+    zoom: float = MISSING  # largest change of scale as a share of the side
+    noise: float = MISSING  # largest sign noise, in 1/255
+
+
+@dataclass
+class SurrogateConfig:
+    """The networks that learn to answer like the target."""
+
+    image_net: EncoderConfig = field(default_factory=EncoderConfig)
+    text_net: EncoderConfig = field(default_factory=EncoderConfig)
+    loss: TripletForm = MISSING
+    margin: float = MISSING  # beta, as a share of K
+    triplet_weight: float = MISSING
+    quantisation: Quantisation = MISSING
+    quantisation_weight: float = MISSING
+    image_lr: float = MISSING
+    backbone_lr: float = MISSING
+    text_lr: float = MISSING
+    weight_decay: float = MISSING
+    batch_size: int = MISSING
+    epochs: int = MISSING
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+
+MINING_SCHEMAS: dict[str, type[MiningConfig]] = {
+    "gap_schema": GapMiningConfig,
+    "rank_schema": RankMiningConfig,
+    "random_schema": RandomMiningConfig,
+}
