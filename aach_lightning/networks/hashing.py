@@ -1,5 +1,6 @@
 """HashingNetwork: an image encoder and a text encoder into the same Hamming space."""
 
+from collections.abc import Sequence
 from typing import Protocol, Self, cast, runtime_checkable
 
 import torch
@@ -83,6 +84,15 @@ class HashingNetwork(nn.Module):
         self.text = text
         self.code_length = code_length
 
+    @property
+    def members(self) -> "list[HashingNetwork]":
+        """The networks that are trained one by one: of an ensemble its members, else this one."""
+        return [self]
+
+    def member_inputs(self, images: Tensor) -> Sequence[Tensor]:
+        """What each of `members` gets of images, or of features of images."""
+        return [images]
+
     def hash_images(self, images: Tensor) -> Tensor:
         """Relaxed codes of images, N x K in (-1, 1)."""
         return cast(Tensor, self.image(images))
@@ -97,9 +107,21 @@ class HashingNetwork(nn.Module):
         Raises:
             TypeError: If the image half is not an Encoder.
         """
+        return HashingNetwork(self._encoder().head, self.text, self.code_length)
+
+    @property
+    def feature_width(self) -> int:
+        """Number of features that the image backbone gives.
+
+        Raises:
+            TypeError: If the image half is not an Encoder.
+        """
+        return cast(Backbone, self._encoder().backbone).width
+
+    def _encoder(self) -> Encoder:
         if not isinstance(self.image, Encoder):
             raise TypeError(f"the image half is a {type(self.image).__name__}, it has no backbone to skip")
-        return HashingNetwork(self.image.head, self.text, self.code_length)
+        return self.image
 
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Relaxed codes of both modalities."""

@@ -39,12 +39,14 @@ def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
         "triplet_weight": 1.0,
         "quantisation": "code",
         "quantisation_weight": 1.0,
+        "balance_weight": 0.0,
         "image_lr": 1e-2,
         "backbone_lr": 1e-2,
         "text_lr": 1e-2,
         "weight_decay": 1e-4,
         "epochs": 25,
         "augmentation": None,
+        "adversary": None,
         "seed": 0,
     }
     return SurrogateModule(network, **(settings | changed))

@@ -15,13 +15,9 @@ from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.surrogates.module import SurrogateModule
-from aach_lightning.surrogates.training import (
-    build_surrogate,
-    ensure_surrogate,
-    load_answers,
-    load_surrogate,
-    queried_rows,
-)
+from aach_lightning.surrogates.networks import build_surrogate
+from aach_lightning.surrogates.queries import queried_rows
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 
 BITS = 16
