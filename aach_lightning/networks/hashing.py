@@ -36,6 +36,12 @@ class HashHead(nn.Sequential):
             layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers, nn.Linear(hidden or width, code_length), nn.Tanh())
 
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What the tanh gets: N x width -> N x K."""
+        for layer in list(self)[:-1]:
+            inputs = layer(inputs)
+        return inputs
+
 
 class Encoder(nn.Module):
     """One modality's half of a HashingNetwork: backbone, then hash head.
@@ -65,6 +71,16 @@ class Encoder(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Hash a batch of one modality: N x ... -> N x K in (-1, 1)."""
         return cast(Tensor, self.head(self.backbone(inputs)))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What the tanh of the head gets: N x ... -> N x K.
+
+        Raises:
+            TypeError: If the head is not a HashHead.
+        """
+        if not isinstance(self.head, HashHead):
+            raise TypeError(f"the head is a {type(self.head).__name__}, only a HashHead gives logits")
+        return self.head.logits(self.backbone(inputs))
 
 
 class HashingNetwork(nn.Module):
