@@ -55,7 +55,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 NEEDED = ("data", "direction", "query", "seed", "budget_pairs", "epsilon", "text_epsilon", "map", "data_hash")
 _NETS = ("image_net", "text_net")
-_LEAVES: dict[str, type[Any] | tuple[type[Any], ...]] = {"string": str, "Int64": int, "float64": (int, float), "boolean": bool}
+_LEAVES: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "string": str,
+    "Int64": int,
+    "float64": (int, float),
+    "boolean": bool,
+}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
