@@ -65,6 +65,17 @@ def train(config: RunConfig) -> None:
 
 def attack(config: RunConfig) -> None:
     """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _show(config, finished, Console()))
+
+
+def measure(config: RunConfig) -> None:
+    """The same without a word: what was found is written into the folder of the run."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _publish(config, finished))
+
+
+def _finish(config: RunConfig) -> Artifact:
     ranks.on_first(lambda: check_login(config.logger))
     watch = Stopwatch()
     store = ArtifactStore(Path(config.paths.store))
@@ -80,7 +91,7 @@ def attack(config: RunConfig) -> None:
     if not finished.built and wanted_by_agent(config.logger):
         with track(config.logger, make_job(config, "attack", depends_on, Path(config.paths.output)), at_once=True):
             track_result(Result.load(finished.path / RESULT))
-    ranks.on_first(lambda: _publish(config, finished, Console()))
+    return finished
 
 
 def _attack(
@@ -139,13 +150,18 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
-def _publish(config: RunConfig, finished: Artifact, console: Console) -> None:
-    """Put a result into the folder of the run, and show it."""
+def _publish(config: RunConfig, finished: Artifact) -> Result:
+    """Put a result into the folder of the run."""
     output = Path(config.paths.output)
     for name in (SPLIT, PICTURE, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
-    show(Result.load(output / RESULT), console)
+    return Result.load(output / RESULT)
+
+
+def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
+    output = Path(config.paths.output)
+    show(_publish(config, finished), console)
     if not finished.built:
         console.print(f"finished before: {finished.path}", markup=False, soft_wrap=True)
     console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)

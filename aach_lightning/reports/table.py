@@ -62,11 +62,13 @@ def _cells(row: Row) -> list[str]:
         f"{row.rms:.3f}",
         "" if row.psnr is None else f"{row.psnr:.1f}",
         "" if row.ssim is None else f"{row.ssim:.2f}",
-        row.needs,
+        row.needs + (", labels" if row.labels else ""),
     ]
 
 
 def _paid(attack: str, row: Row) -> str:
+    if row.needs == "weights":
+        return attack.upper()
     return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.items_queried}" if row.items_queried else "")
 
 
