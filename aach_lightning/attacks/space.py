@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "one_sided"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Space:
 
     Attributes:
         epsilon: Largest norm of each item's delta, in units of the input (pixels lie in [0, 1], so 8/255 is 0.0314).
-        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item.
+        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item; "one_sided", the largest
+            entry, where none may be negative.
         low: Smallest valid input value.
         high: Largest valid input value.
     """
@@ -30,8 +31,8 @@ class Space:
 
         Cutting to the range never makes |delta| larger, as clean itself is valid, so both bounds hold at the end.
         """
-        if self.norm == "linf":
-            delta = delta.clamp(-self.epsilon, self.epsilon)
+        if self.norm != "l2":
+            delta = delta.clamp(0.0 if self.norm == "one_sided" else -self.epsilon, self.epsilon)
         else:
             lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
             delta = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
@@ -39,7 +40,7 @@ class Space:
 
     def entry_size(self, entries: int) -> float:
         """Size of each of `entries` entries of a delta that fills the ball evenly: epsilon, or its share under l2."""
-        return self.epsilon if self.norm == "linf" else self.epsilon / entries**0.5
+        return self.epsilon / entries**0.5 if self.norm == "l2" else self.epsilon
 
     def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
         """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.module import Modality
+from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search import crafting
 from aach_lightning.attacks.search.crafting import ensure_searched
 from aach_lightning.attacks.search.problem import Found
