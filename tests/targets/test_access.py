@@ -8,10 +8,9 @@ import torch
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.search_schemas import SignHunterConfig, SquareConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import access
-from aach_lightning.targets.access import open_target
+from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.blackbox import BudgetExceeded
 from aach_lightning.targets.training import CodeIndex, ensure_target
 
@@ -119,30 +118,30 @@ def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(
 def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
     compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, modality: str, directions: int
 ) -> None:
-    config = compose_toy(f"attack.modality={modality}")
-    batch = toy_pairs.batch(range(20))
-    of_pairs, _ = open_target(config, toy_pairs, artifact)
-    of_pairs.query(batch.images, batch.texts)
-    search = SquareConfig(changed=0.05)
-    black_box, _ = open_target(config, toy_pairs, artifact, search, 7)
-    assert (black_box.budget, black_box.spent) == (7 * directions, 0)
-    black_box.query_images(batch.images[: 7 * directions])
+    def config(*overrides: str) -> RunConfig:
+        return compose_toy("attack=square", f"attack.modality={modality}", "attack.queries=13", *overrides)
+
+    batch = toy_pairs.batch(range(40))
+    of_pairs, _ = open_target(config(), toy_pairs, artifact)
+    of_pairs.query(batch.images[:20], batch.texts[:20])
+    black_box, _ = open_for_search(config(), toy_pairs, artifact)
+    assert (black_box.budget, black_box.spent) == (13 * directions, 0)
+    black_box.query_images(batch.images[: 13 * directions])
     with pytest.raises(BudgetExceeded):
-        black_box.query_images(batch.images[15:16])
-    again, _ = open_target(config, toy_pairs, artifact, search, 7)
-    assert (again.spent, again.spent_pairs) == (7 * directions, 0)
-    others = [
-        (compose_toy(f"attack.modality={modality}", "seed=1"), search, 7),
-        (compose_toy(f"attack.modality={modality}", "attack.norm=l2"), search, 7),
-        (compose_toy(f"attack.modality={modality}", "evaluation.queries=3"), search, 7),
-        (config, SquareConfig(changed=0.1), 7),
-        (config, SignHunterConfig(), 7),
-        (config, search, 8),
+        black_box.query_images(batch.images[35:36])
+    again, _ = open_for_search(config("surrogate.epochs=9", "attack.batch_size=3"), toy_pairs, artifact)
+    assert (again.spent, again.spent_pairs) == (13 * directions, 0)
+    changes = [
+        "seed=1",
+        "attack.norm=one_sided",
+        "evaluation.queries=3",
+        "attack.search.changed=0.1",
+        "attack.queries=14",
+        "attack.epsilon=4",
+        "attack.text_epsilon=0.3",
     ]
-    if modality != "text":
-        others.append((compose_toy(f"attack.modality={modality}", "attack.epsilon=4"), search, 7))
-    if modality != "image":
-        others.append((compose_toy(f"attack.modality={modality}", "attack.text_epsilon=0.3"), search, 7))
-    for number, other in enumerate(others):
-        assert open_target(other[0], toy_pairs, artifact, *other[1:])[0].spent == 0, number
+    for change in changes:
+        changed, _ = open_for_search(config(change), toy_pairs, artifact)
+        unseen = {"image": "attack.text_epsilon=0.3", "text": "attack.epsilon=4"}.get(modality)
+        assert changed.spent == (13 if change == unseen else 0), change
     assert of_pairs.spent == 20

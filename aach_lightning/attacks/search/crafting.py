@@ -21,7 +21,6 @@ from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.progress import progress_columns
 from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.search_schemas import SearchConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import numerics
 
@@ -30,8 +29,6 @@ BATCH = 64  # items that ask together, which is what the door sends to a target 
 
 def ensure_searched(
     config: RunConfig,
-    search: SearchConfig,
-    queries: int,
     codes: Codes,
     target_key: str,
     pairs: Pairs,
@@ -44,9 +41,7 @@ def ensure_searched(
     Finished batches lie on the disk. A batch that was killed asks the same again, which is free at the door.
 
     Args:
-        config: The whole configuration.
-        search: How to search.
-        queries: Most queries of all items together; each may spend an equal share of them, rounded down.
+        config: The whole configuration; each item may spend an equal share of `attack.queries`, rounded down.
         codes: The door, for the attacked modality; asked in the first process alone.
         target_key: Artifact key of what is behind it.
         pairs: The data set.
@@ -57,10 +52,10 @@ def ensure_searched(
     Returns:
         What was found, on every process.
     """
-    limit = queries // len(rows)
+    search, limit = asdict(config.attack)["search"], (config.attack.queries or 0) // len(rows)
     space = attack_space(config.attack, pairs, modality)
     depends_on: dict[str, Any] = {
-        "search": asdict(search),
+        "search": search,
         "limit": limit,
         "space": asdict(space),
         "modality": modality,
@@ -73,7 +68,7 @@ def ensure_searched(
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
     def search_all(folder: Path) -> None:
-        look = cast(Search, instantiate(asdict(search)))
+        look = cast(Search, instantiate(search))
         files = [batch_file(folder, number) for number in range(len(batches))]
         with Progress(*progress_columns()) as bar:
             task = bar.add_task(f"searching {modality}s", total=len(rows) * limit, numbers="queries")

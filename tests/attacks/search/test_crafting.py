@@ -17,13 +17,16 @@ from aach_lightning.attacks.search.problem import Found
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
 from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.targets.blackbox import BlackBox
 
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIES = 129  # 12 an item, and 9 are left
-SEARCHES = [SquareConfig(changed=0.3), SignHunterConfig(), NESConfig(samples=4, sigma=0.5, step_size=0.3, momentum=0.5)]
+SEARCHES = {
+    "square": ("attack=square", "attack.search.changed=0.3"),
+    "signhunter": ("attack=signhunter",),
+    "nes": ("attack=nes", "attack.search.samples=4", "attack.search.step_size=0.3"),
+}
 
 
 class Desk:
@@ -42,7 +45,7 @@ class Desk:
         """As a new process does."""
         self.door = BlackBox(self.network, 16, QUERIES, self.folder / "ledger", identity="target", run="search")
 
-    def search(self, search: SearchConfig, modality: Modality = "image", **changed: Any) -> Found:
+    def search(self, modality: Modality = "image", **changed: Any) -> Found:
         ask = self.door.query_images if modality == "image" else self.door.query_texts
 
         def codes(items: Tensor) -> Tensor:
@@ -53,8 +56,6 @@ class Desk:
 
         arguments: dict[str, Any] = {
             "config": self.config,
-            "search": search,
-            "queries": QUERIES,
             "codes": codes,
             "target_key": "target",
             "pairs": self.pairs,
@@ -73,7 +74,9 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def desk(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Desk]:
     def opened(name: str, *overrides: str) -> Desk:
-        return Desk(compose_toy(*overrides), toy_pairs, tmp_path / name)
+        return Desk(
+            compose_toy(*(overrides or SEARCHES["square"]), f"attack.queries={QUERIES}"), toy_pairs, tmp_path / name
+        )
 
     return opened
 
@@ -83,12 +86,10 @@ def same(first: Found, second: Found) -> bool:
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])
-@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: type(search).__name__)
-def test_the_ledger_counts_what_the_search_says(
-    desk: Callable[..., Desk], search: SearchConfig, modality: Modality
-) -> None:
-    here = desk("one")
-    found = here.search(search, modality)
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_ledger_counts_what_the_search_says(desk: Callable[..., Desk], name: str, modality: Modality) -> None:
+    here = desk("one", *SEARCHES[name])
+    found = here.search(modality)
     clean = here.pairs.batch(ROWS)
     items = clean.images if modality == "image" else clean.texts
     assert found.delta.shape == items.shape
@@ -107,42 +108,42 @@ def test_the_ledger_counts_what_the_search_says(
 
 def test_a_second_call_finds_it_in_the_store(desk: Callable[..., Desk]) -> None:
     here = desk("one")
-    first = here.search(SEARCHES[0])
+    first = here.search()
     asked = here.asked
-    assert same(here.search(SEARCHES[0]), first)
+    assert same(here.search(), first)
     assert here.asked == asked
     assert not list(here.store.root.rglob("batch-*"))
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])
-@pytest.mark.parametrize("search", SEARCHES, ids=lambda search: type(search).__name__)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_a_killed_search_goes_on_and_pays_nothing_twice(
-    desk: Callable[..., Desk], search: SearchConfig, modality: Modality
+    desk: Callable[..., Desk], name: str, modality: Modality
 ) -> None:
-    whole = desk("whole").search(search, modality)
-    here = desk("killed")
+    whole = desk("whole", *SEARCHES[name]).search(modality)
+    here = desk("killed", *SEARCHES[name])
     first_batch = int(whole.queries[:4].sum())
     here.breaks_after = first_batch + 25
     with pytest.raises(ConnectionError, match="killed"):
-        here.search(search, modality)
+        here.search(modality)
     assert [file.name for file in here.store.root.rglob("batch-*")] == ["batch-00000.safetensors"]
     paid = here.door.paid
     assert first_batch < paid <= first_batch + 25
     here.breaks_after, here.asked = None, 0
     here.open()
     torch.manual_seed(77)
-    assert same(here.search(search, modality), whole)
+    assert same(here.search(modality), whole)
     assert here.asked == int(whole.queries[4:].sum())  # the finished batch asks nothing, the cut one all again
     assert here.door.paid == here.door.spent == int(whole.queries.sum())
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
 def test_a_damaged_batch_is_searched_again_for_nothing(desk: Callable[..., Desk], damage: str) -> None:
-    whole = desk("whole").search(SEARCHES[0])
+    whole = desk("whole").search()
     here = desk("damaged")
     here.breaks_after = int(whole.queries[:4].sum())
     with pytest.raises(ConnectionError):
-        here.search(SEARCHES[0])
+        here.search()
     (file,) = here.store.root.rglob("batch-00000.safetensors")
     data = file.read_bytes()
     if damage == "missing":
@@ -150,7 +151,7 @@ def test_a_damaged_batch_is_searched_again_for_nothing(desk: Callable[..., Desk]
     else:
         file.write_bytes({"truncated": data[:-50], "empty": b""}[damage])
     here.breaks_after = None
-    assert same(here.search(SEARCHES[0]), whole)
+    assert same(here.search(), whole)
     assert here.door.paid == int(whole.queries.sum())
 
 
@@ -158,17 +159,28 @@ def test_only_what_changes_a_delta_starts_a_new_search(
     desk: Callable[..., Desk], compose_toy: Callable[..., RunConfig]
 ) -> None:
     here = desk("one")
-    here.search(SEARCHES[0])
+    here.search()
     before = here.asked
-    for change in ("attack.text_epsilon=0.4", "attack.modality=image", "surrogate.epochs=9", "attack.batch_size=3"):
-        here.search(SEARCHES[0], config=compose_toy(change))
-    here.search(SEARCHES[0], queries=120)  # the same share of each item
+
+    def other(*overrides: str) -> RunConfig:
+        return compose_toy(*SEARCHES["square"], f"attack.queries={QUERIES}", *overrides)
+
+    for change in (
+        "attack.text_epsilon=0.4",
+        "attack.modality=image",
+        "attack.batch_size=3",
+        "attack.steps=9",
+        "attack.queries=120",  # the same share of each item
+        "surrogate.epochs=9",
+    ):
+        here.search(config=other(change))
     assert here.asked == before
     changes: list[dict[str, Any]] = [
-        {"config": compose_toy("attack.epsilon=4")},
-        {"config": compose_toy("seed=1")},
-        {"search": SquareConfig(changed=0.2)},
-        {"queries": 119},
+        {"config": other("attack.epsilon=4")},
+        {"config": other("attack.norm=one_sided")},
+        {"config": other("seed=1")},
+        {"config": other("attack.search.changed=0.2")},
+        {"config": other("attack.queries=119")},
         {"rows": ROWS[:3]},
         {"target_key": "other"},
         {"pairs": replace(here.pairs, fingerprint="other")},
@@ -176,7 +188,7 @@ def test_only_what_changes_a_delta_starts_a_new_search(
     for changed in changes:
         here.folder = here.folder / "next"  # with a budget of its own
         here.open()
-        here.search(**({"search": SEARCHES[0]} | changed))
+        here.search(**changed)
         assert here.asked > before, changed
         before = here.asked
 
@@ -184,15 +196,10 @@ def test_only_what_changes_a_delta_starts_a_new_search(
 def test_the_other_processes_do_not_ask(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is not the first gets what the first has put into the store."""
     here = desk("one")
-    first = here.search(SEARCHES[0])
+    first = here.search()
 
     def refused(items: Tensor) -> Tensor:
         raise AssertionError("asked")
 
     monkeypatch.setattr("aach_lightning.runtime.ranks.on_first", lambda function: True)
-    assert same(here.search(SEARCHES[0], codes=refused), first)
-
-
-def test_too_few_queries_are_refused(desk: Callable[..., Desk]) -> None:
-    with pytest.raises(ValueError, match="got 1"):
-        desk("one").search(SEARCHES[0], queries=19)
+    assert same(here.search(codes=refused), first)
