@@ -18,6 +18,7 @@ from aach_lightning.evaluation.composition import compose_result
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.searching import craft_by_search
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
@@ -34,7 +35,7 @@ from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
-from aach_lightning.targets.access import open_target
+from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.training import CodeIndex, ensure_target, read_report
 
 RESULT, PICTURE, SPLIT = "result.json", "attack.png", "split.json"
@@ -100,15 +101,18 @@ def _attack(
     with watch.stage("target"):
         target = ensure_target(config, pairs, split, store)
         index = CodeIndex.load(target.path)
-        black_box, door = open_target(config, pairs, target)
+        by_search = config.attack.source is SourceName.queries
+        black_box, door = (open_for_search if by_search else open_target)(config, pairs, target)
     surrogate = None
     if config.attack.source is SourceName.surrogate:
         with watch.stage("surrogate"):
             surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
-    attackers = find_attackers(config, pairs, split, target, surrogate)
+    attackers = [] if by_search else find_attackers(config, pairs, split, target, surrogate)
     rows = split.query[: config.evaluation.queries]
     crafted = {
-        modality: craft(config, attackers, black_box, pairs, rows, modality, store, watch)
+        modality: craft_by_search(config, target, black_box, pairs, rows, modality, store, watch)
+        if by_search
+        else craft(config, attackers, black_box, pairs, rows, modality, store, watch)
         for modality in _modalities(config)
     }
     outcomes: dict[Modality, DirectionOutcome] = {}

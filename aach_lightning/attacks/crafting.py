@@ -63,7 +63,8 @@ def ensure_deltas(
     """
     attack = asdict(config.attack)
     # neither changes a delta: each item is attacked on its own
-    for key in ("name", "source", "bank", "modality", "epsilon" if modality == "text" else "text_epsilon"):
+    unused = ("name", "source", "bank", "modality", "epsilon" if modality == "text" else "text_epsilon")
+    for key in (*unused, "search", "queries"):
         del attack[key]
     objective = make_objective(config.attack)
     depends_on: dict[str, Any] = {

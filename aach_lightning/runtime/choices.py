@@ -55,6 +55,7 @@ class SourceName(StrEnum):
 
     surrogate = "surrogate"
     target = "target"
+    queries = "queries"  # nobody's: codes of changed items are asked for
 
 
 class BankName(StrEnum):
