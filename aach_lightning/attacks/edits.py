@@ -46,7 +46,7 @@ def edit_texts(
         columns = tried.T[:, :, None]
         trials.scatter_(2, columns, flipped.expand_as(trials).gather(2, columns))
         with torch.no_grad():
-            hashed = hash_texts(trials.flatten(0, 1)).unflatten(0, trials.shape[:2])
+            hashed = hash_texts(trials.flatten(0, 1)).view(len(trials), len(texts), -1)
             after = torch.stack([loss(one, trial - texts) for one, trial in zip(hashed, trials, strict=True)])
         after = after.masked_fill(expected.T.isinf(), torch.inf)
         smallest, best = after.min(dim=0)
