@@ -1,0 +1,63 @@
+"""Which words an attack has added to texts, and which it has removed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.evaluation.result import Query
+from aach_lightning.runtime.errors import ConfigError
+
+_ROWS = 4096  # at a time
+
+
+def check_words(pairs: Pairs) -> None:
+    """Refuse texts that cannot be edited word by word.
+
+    Raises:
+        ConfigError: If an entry of a text is no number of occurrences.
+    """
+    parts = (pairs.texts[start : start + _ROWS] for start in range(0, len(pairs), _ROWS))
+    if pairs.text_low < 0 or not all(bool(((part >= 0) & (part == np.floor(part))).all()) for part in parts):
+        raise ConfigError(
+            f"attack.text_form=edits: the texts of {pairs.name} are vectors with values in [{pairs.text_low:g}, "
+            f"{pairs.text_high:g}] in which no entry stands for a word. Words can be added and removed where a text is "
+            "a bag of words (data.encoder=null); else use attack.text_form=continuous."
+        )
+
+
+def changed_words(clean: Tensor, sent: Tensor) -> Tensor:
+    """Number of words that were added or removed: int64, N, from N x D numbers of occurrences."""
+    return ((clean > 0) != (sent > 0)).sum(dim=1)
+
+
+def word_changes(pairs: Pairs, rows: NDArray[np.int64], deltas: Mapping[Query, Tensor]) -> list[dict[str, Any]]:
+    """What was done to each text.
+
+    Args:
+        pairs: The data set.
+        rows: int64, Q attacked rows.
+        deltas: float, Q x D, what each attacker has changed.
+
+    Returns:
+        For each text its `name`, its `caption` as a person wrote it, its `words`, and for each attacker the words that
+        it has `added` and `removed`; words in the order of the vocabulary, those without a name as #0, #1, ...
+    """
+    names = np.asarray(pairs.words, dtype=object)
+    texts = pairs.batch_of_features(rows, Tensor()).texts
+    changes: list[dict[str, Any]] = []
+    for item, row in enumerate(rows.tolist()):
+        before = (texts[item] > 0).numpy()
+        own: dict[str, Any] = {
+            "name": pairs.names[row],
+            "caption": pairs.captions[row],
+            "words": names[before].tolist(),
+        }
+        for query, delta in deltas.items():
+            after = (texts[item] + delta[item] > 0).numpy()
+            own[query] = {"added": names[after & ~before].tolist(), "removed": names[before & ~after].tolist()}
+        changes.append(own)
+    return changes
