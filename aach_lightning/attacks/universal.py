@@ -30,6 +30,7 @@ class UniversalModule(pl.LightningModule):
         bank: The items that the attacker knows.
         rows: int64, M, the rows of the data set that are learned on.
         relaxed: M x K float, the source's relaxed codes of their clean inputs.
+        goal: int8 in {-1, +1}, K, the code that a targeted attack wants every input to have; else None.
         objective: What is minimised, on average over the items.
         modality: Which half of a pair is attacked.
         space: Bounds of delta.
@@ -46,6 +47,7 @@ class UniversalModule(pl.LightningModule):
         bank: Bank,
         rows: NDArray[np.int64],
         relaxed: Tensor,
+        goal: Tensor | None,
         objective: Objective,
         modality: Modality,
         space: Space,
@@ -60,7 +62,7 @@ class UniversalModule(pl.LightningModule):
         source.eval()
         source.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._source = (source,)
-        self.bank, self.relaxed, self.objective = bank, relaxed, objective
+        self.bank, self.relaxed, self.goal, self.objective = bank, relaxed, goal, objective
         self._places = {row: place for place, row in enumerate(rows.tolist())}
         self.modality, self.space = modality, space
         self.lr, self.epochs, self.diversity, self.name = lr, epochs, diversity, name
@@ -80,7 +82,8 @@ class UniversalModule(pl.LightningModule):
         """Mean objective of a batch that all processes have; each hashes its share of the images."""
         relaxed = self.relaxed[[self._places[row] for row in batch.ids.tolist()]]
         labels = batch.labels if self.objective.needs_labels else None
-        loss = self.objective.bind(Items(relaxed, binary_codes(relaxed), labels), self.bank)
+        goals = None if self.goal is None else self.goal.to(self.device).expand(len(batch), -1)
+        loss = self.objective.bind(Items(relaxed, binary_codes(relaxed), labels, goals), self.bank)
         if self.modality == "image":
             hashed = ranks.gather_shares(self.hash(self._seen(batch)), len(batch))
         else:

@@ -9,9 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.build import attack_space, build_bank, make_objective, source_in_precision
-from aach_lightning.attacks.crafting import DELTA, digest_codes
-from aach_lightning.attacks.diversity import InputDiversity
+from aach_lightning.attacks.build import (
+    attack_space,
+    build_bank,
+    diversity_of,
+    make_objective,
+    source_in_precision,
+)
+from aach_lightning.attacks.crafting import DELTA, digest_codes, idle_keys
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
 from aach_lightning.data.pairs import Pairs
@@ -39,6 +44,7 @@ def ensure_universal_delta(
     source_key: str,
     bank_rows: NDArray[np.int64],
     answers: Tensor | None,
+    goal: Tensor | None,
     pairs: Pairs,
     modality: Modality,
     store: ArtifactStore,
@@ -54,6 +60,7 @@ def ensure_universal_delta(
         source_key: Artifact key of its weights.
         bank_rows: int64, M rows that the attacker knows.
         answers: int8, M x K, the target's codes of these in the other modality where they shall decide who is near.
+        goal: int8, K, the code that a targeted attack wants every input to have, or None.
         pairs: The data set.
         modality: Which half is attacked.
         store: Where a finished delta lies.
@@ -62,7 +69,7 @@ def ensure_universal_delta(
         float32, 1 x the shape of an input.
     """
     attack = asdict(config.attack)
-    for key in ("name", "source", "bank", "modality", "epsilon" if modality == "text" else "text_epsilon"):
+    for key in ("name", "source", "bank", "modality", *idle_keys(modality)):
         del attack[key]
     depends_on: dict[str, Any] = {
         "attack": attack,
@@ -70,6 +77,7 @@ def ensure_universal_delta(
         "source": source_key,
         "bank": bank_rows.tolist(),
         "answers": digest_codes(answers),
+        "goal": digest_codes(goal),
         "data": pairs.fingerprint,
         "seed": config.seed,
         **numerics(config.trainer),
@@ -79,7 +87,6 @@ def ensure_universal_delta(
     def build(folder: Path) -> None:
         device = compute_device(config.trainer)
         objective, space = make_objective(config.attack), attack_space(config.attack, pairs, modality)
-        diversity = config.attack.gradient.diversity
         network = source_in_precision(config, source).to(device)
         first = pairs.batch(bank_rows[:1])
         module = UniversalModule(
@@ -87,15 +94,14 @@ def ensure_universal_delta(
             build_bank(source, pairs, bank_rows, modality, objective, answers, device),
             bank_rows,
             _relaxed(network, pairs, bank_rows, modality, device),
+            goal,
             objective,
             modality,
             space,
             (first.images if modality == "image" else first.texts).shape[1:],
             config.attack.step.size * space.epsilon,
             config.attack.steps,
-            InputDiversity(diversity.probability, diversity.smallest, config.seed)
-            if modality == "image" and diversity.probability > 0
-            else None,
+            diversity_of(config, modality),
             stage,
         )
         data = UniversalDataModule(pairs, bank_rows, config.attack.batch_size, config.seed)

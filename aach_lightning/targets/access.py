@@ -1,6 +1,7 @@
 """Both doors to a trained target."""
 
 from pathlib import Path
+from typing import Any
 
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.choices import Modality
@@ -15,24 +16,26 @@ from aach_lightning.targets.training import load_target
 def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
     """Put a trained target behind a metered door for the attacker, and another one for measurements.
 
-    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item. Runs are told apart by what
-    they send: equal seed, budget and attacked items share one count.
+    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
+    one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count.
     """
     device = compute_device(config.trainer)
     network = load_target(config.target, pairs, artifact).to(device)
-    anchors = 0
-    if config.attack.query_anchor:
-        anchors = config.evaluation.queries * (2 if config.attack.modality is Modality.both else 1)
-    run = {
+    halves = 2 if config.attack.modality is Modality.both else 1
+    anchors = config.evaluation.queries * halves if config.attack.query_anchor else 0
+    wanted = 0 if config.attack.target_item is None else halves
+    run: dict[str, Any] = {
         "seed": config.seed,
         "pairs": config.budget.pairs,
         "anchors": anchors,
-        "modality": config.attack.modality.value if anchors else None,
+        "modality": config.attack.modality.value if anchors or wanted else None,
     }
+    if wanted:
+        run["item"] = config.attack.target_item
     black_box = BlackBox(
         network,
         config.target.code_length,
-        config.budget.pairs + anchors,
+        config.budget.pairs + anchors + wanted,
         Path(config.paths.store) / "ledger" / f"{artifact.key}.ledger",
         identity=artifact.key,
         run=digest_json(run),
