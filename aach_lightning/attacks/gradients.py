@@ -60,7 +60,7 @@ class GradientOfItems:
 
     def __init__(self, rule: GradientRule, ids: Tensor, steps: int, clean: Tensor) -> None:
         self.rule, self.clean = rule, clean
-        self._placements = None if rule.diversity is None else rule.diversity.draw(ids, steps).to(clean.device)
+        self._placements = None if rule.diversity is None else rule.diversity.draw(ids, steps).to(clean)
         self._variance: Tensor | None = None
         self._generators = [torch_generator(rule.seed, "neighbours", item) for item in ids.tolist()]
 

@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import NormName
+from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
+from aach_lightning.runtime.choices import BankName, NormName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
@@ -143,6 +144,17 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
             {"attack.objective.positives": 0.75, "attack.objective.negatives": 0.5},
             "attack.objective.positives + attack.objective.negatives=1.25: the two",
         ),
+        ({"attack.bank": BankName.train}, "attack.bank=train: must be queried under attack.source=surrogate"),
+        ({"attack.gradient.scales": 0}, "attack.gradient.scales=0: must lie in 1 to 8"),
+        ({"attack.gradient.smoothing": 4}, "attack.gradient.smoothing=4: must be odd"),
+        ({"attack.gradient.neighbours": -1}, "attack.gradient.neighbours=-1: must be at least 0"),
+        ({"attack.norm": NormName.one_sided, "attack.epsilon": 2.5}, "attack.epsilon=2.5: must be a whole number"),
+        (
+            {"attack.objective": CmlaObjectiveConfig(intra_weight=-1.0, distortion_weight=0.0)},
+            "attack.objective.intra_",
+        ),
+        ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
+        ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),
         (
             {"surrogate.triplet_weight": 0.0, "surrogate.quantisation_weight": 0.0},
             "surrogate.triplet_weight + surrogate.quantisation_weight=0.0: nothing would be learned",
