@@ -24,7 +24,7 @@ from aach_lightning.evaluation.protocol import (
     search,
 )
 from aach_lightning.evaluation.result import Query, Row
-from aach_lightning.evaluation.targeted import targeted_map
+from aach_lightning.evaluation.targeted import targeted_chance, targeted_map
 from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.targets.blackbox import EvaluationDoor
@@ -122,5 +122,5 @@ def measure_direction(
             )
         )
     chance = chance_level(labels, searched.labels)
-    targeted_chance = None if wanted is None else targeted_map(torch.ones_like(codes), labels, wanted, searched)
-    return DirectionOutcome(tuple(table), measurements, searched, chance, targeted_chance)
+    targeted = None if wanted is None else targeted_chance(labels, wanted, searched)
+    return DirectionOutcome(tuple(table), measurements, searched, chance, targeted)

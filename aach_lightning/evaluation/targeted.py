@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from aach_lightning.attacks.goals import other_labels, voted_anchors
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.protocol import Searched
-from aach_lightning.retrieval import mean_average_precision
+from aach_lightning.retrieval import chance_level, mean_average_precision
 from aach_lightning.runtime.attack_schemas import AttackConfig, TargetCodeObjectiveConfig
 from aach_lightning.runtime.errors import ConfigError
 
@@ -111,6 +111,12 @@ def targeted_map(codes: Tensor, own: Tensor, wanted: Tensor, searched: Searched)
     if not bool(foreign.any()):
         return None
     return mean_average_precision(codes[foreign], wanted[foreign], searched.codes, searched.labels)
+
+
+def targeted_chance(own: Tensor, wanted: Tensor, searched: Searched) -> float | None:
+    """The same of a system that answers with one constant code."""
+    foreign = are_foreign(own, wanted)
+    return chance_level(wanted[foreign], searched.labels) if bool(foreign.any()) else None
 
 
 def are_foreign(own: Tensor, wanted: Tensor) -> Tensor:
