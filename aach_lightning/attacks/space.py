@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "one_sided"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Space:
 
     Attributes:
         epsilon: Largest norm of each item's delta, in units of the input (pixels lie in [0, 1], so 8/255 is 0.0314).
-        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item.
+        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item; "one_sided", the largest
+            entry, where none may be negative.
         low: Smallest valid input value.
         high: Largest valid input value.
     """
@@ -30,17 +31,20 @@ class Space:
 
         Cutting to the range never makes |delta| larger, as clean itself is valid, so both bounds hold at the end.
         """
-        if self.norm == "linf":
-            delta = delta.clamp(-self.epsilon, self.epsilon)
-        else:
-            lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
-            delta = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
-        return (clean + delta).clamp_(self.low, self.high).sub_(clean)
+        return (clean + self.into_ball(delta)).clamp_(self.low, self.high).sub_(clean)
+
+    def into_ball(self, delta: Tensor) -> Tensor:
+        """Nearest perturbation in the ball, whatever it is added to."""
+        if self.norm != "l2":
+            return delta.clamp(0.0 if self.norm == "one_sided" else -self.epsilon, self.epsilon)
+        lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
+        shortened: Tensor = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
+        return shortened
+
+    def entry_size(self, entries: int) -> float:
+        """Size of each of `entries` entries of a delta that fills the ball evenly: epsilon, or its share under l2."""
+        return self.epsilon / entries**0.5 if self.norm == "l2" else self.epsilon
 
     def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
-        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range.
-
-        Under l2 every entry gets the same size, epsilon / sqrt(number of entries).
-        """
-        size = self.epsilon if self.norm == "linf" else self.epsilon / signs[0].numel() ** 0.5
-        return self.project(clean, size * signs)
+        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range."""
+        return self.project(clean, self.entry_size(signs[0].numel()) * signs)

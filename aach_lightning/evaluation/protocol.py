@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.module import Modality
+from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
@@ -114,6 +114,11 @@ def noise_delta(seed: int, modality: Modality, space: Space) -> Delta:
         return space.sign_noise(attacked_inputs(batch, modality), random_signs(seed, modality, batch))
 
     return delta
+
+
+def given_delta(delta: Tensor) -> Delta:
+    """A change that is known for each attacked item: float, Q x ..."""
+    return lambda positions, batch: delta[torch.from_numpy(positions)]
 
 
 def code_distance(first: Tensor, second: Tensor) -> float:

@@ -62,13 +62,29 @@ class NormName(StrEnum):
 
     linf = "linf"
     l2 = "l2"
+    one_sided = "one_sided"  # entries in [0, epsilon], as CMLA's public code cuts them
 
 
-class StepName(StrEnum):
-    """How a gradient becomes a step."""
+class TextForm(StrEnum):
+    """What may be done to an attacked text."""
 
-    sign = "sign"
-    adam = "adam"
+    continuous = "continuous"  # every entry of its vector changes a little
+    edits = "edits"  # whole words are added and removed
+
+
+class SourceName(StrEnum):
+    """Whose gradients an attack follows."""
+
+    surrogate = "surrogate"
+    target = "target"
+    queries = "queries"  # nobody's: codes of changed items are asked for
+
+
+class BankName(StrEnum):
+    """Whose codes an attack ranks: the M queried pairs, or all that the target was trained on."""
+
+    queried = "queried"
+    train = "train"
 
 
 class Stage(StrEnum):

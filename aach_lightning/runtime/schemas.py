@@ -6,9 +6,10 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from aach_lightning.runtime.attack_schemas import AttackConfig
+from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMAS, AttackConfig
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
+from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
 from aach_lightning.runtime.target_schemas import TargetConfig
@@ -85,8 +86,11 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=RunConfig)
     groups: dict[str, dict[str, type[Any]]] = {
+        "attack/objective": dict(OBJECTIVE_SCHEMAS),
+        "attack/step": dict(STEP_SCHEMAS),
         "data": dict(DATA_SCHEMAS),
         "mining": dict(MINING_SCHEMAS),
+        "attack/search": dict(SEARCH_SCHEMAS),
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():

@@ -1,5 +1,6 @@
 """Rules of `budget`, `mining` and `surrogate`."""
 
+from aach_lightning.runtime.attack_schemas import TargetCodeObjectiveConfig
 from aach_lightning.runtime.choices import Quantisation, Selection, Supervision
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
@@ -32,6 +33,9 @@ def check_surrogate(config: RunConfig, found: Mistakes) -> None:
     own = "towards their own signs every network ends with other bits, which cannot be averaged: take code"
     alone = len(surrogate.members) == 0 and surrogate.seeds == 1
     need(alone or surrogate.quantisation is Quantisation.code, "surrogate.quantisation", surrogate.quantisation, own)
+    aims = isinstance(config.attack.objective, TargetCodeObjectiveConfig) and config.attack.target_item is None
+    known = "a label to aim at is drawn before the pairs are chosen: take random, or attack.target_item"
+    need(not aims or config.budget.selection is Selection.random, "budget.selection", config.budget.selection, known)
     if surrogate.learns_from is Supervision.labels:
         _check_learning_from_labels(config, found)
 
@@ -64,9 +68,6 @@ def _check_learning_from_labels(config: RunConfig, found: Mistakes) -> None:
         config.budget.selection,
         "surrogate.learns_from=labels asks nothing: leave it at random",
     )
-    need(
-        not config.attack.query_anchor,
-        "attack.query_anchor",
-        config.attack.query_anchor,
-        "the target's code of an item says nothing beside codes of surrogate.learns_from=labels: take false",
-    )
+    aims = isinstance(config.attack.objective, TargetCodeObjectiveConfig)
+    for key, asks in (("attack.query_anchor", config.attack.query_anchor), ("attack.objective", aims)):
+        need(not asks, key, asks, "wants codes of the target, which surrogate.learns_from=labels never asks for")

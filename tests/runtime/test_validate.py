@@ -6,11 +6,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import NormName
+from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
+from aach_lightning.runtime.choices import BankName, NormName, SourceName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.search_schemas import NESConfig, SignHunterConfig, SquareConfig
 from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig
 from aach_lightning.runtime.validate import validate
 
@@ -33,7 +35,7 @@ POSITIVE = [
     "attack.epsilon",
     "attack.text_epsilon",
     "attack.steps",
-    "attack.step_size",
+    "attack.step.size",
     "attack.batch_size",
     "evaluation.queries",
     "evaluation.picture_rows",
@@ -47,19 +49,19 @@ NOT_NEGATIVE = [
     "surrogate.quantisation_weight",
     "surrogate.weight_decay",
     "surrogate.augmentation.noise",
-    "attack.momentum",
-    "attack.margin",
-    "attack.quantisation_weight",
+    "attack.step.momentum",
+    "attack.objective.margin",
+    "attack.objective.quantisation_weight",
     "evaluation.held_out",
     *(f"{owner}.{net}.hidden" for owner in ("target", "surrogate") for net in ("image_net", "text_net")),
 ]
-SHARES = ["attack.positives", "attack.negatives", "attack.diversity.smallest"]
+SHARES = ["attack.objective.positives", "attack.objective.negatives", "attack.gradient.diversity.smallest"]
 RANGES = [  # key, values refused, values allowed
     ("data.image_size", [15, 0, -32], [16]),
     ("target.code_length", [0, -1, 1025], [4, 1024]),
     ("mining.gap", [0, -1, 17], [1, 16]),
     ("surrogate.augmentation.zoom", [-0.1, 1.0, NAN], [0.0, 0.99]),
-    ("attack.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
+    ("attack.gradient.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
     *(
         (f"{owner}.{net}.dropout", [-0.1, 1.0, NAN], [0.0, 0.99])
         for owner in ("target", "surrogate")
@@ -71,8 +73,8 @@ RANGES = [  # key, values refused, values allowed
 ]
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
-    *("attack.epsilon", "attack.text_epsilon", "attack.step_size", "target.gamma", "target.eta", "surrogate.margin"),
-    *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.momentum"),
+    *("attack.epsilon", "attack.text_epsilon", "attack.step.size", "target.gamma", "target.eta", "surrogate.margin"),
+    *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.step.momentum"),
 ]
 
 
@@ -139,7 +141,21 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ({"target.name": "ssah"}, "target.name=ssah: must be one of dcmh"),
         ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
         ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
-        ({"attack.positives": 0.75, "attack.negatives": 0.5}, "attack.positives + attack.negatives=1.25: the two"),
+        (
+            {"attack.objective.positives": 0.75, "attack.objective.negatives": 0.5},
+            "attack.objective.positives + attack.objective.negatives=1.25: the two",
+        ),
+        ({"attack.bank": BankName.train}, "attack.bank=train: must be queried under attack.source=surrogate"),
+        ({"attack.gradient.scales": 0}, "attack.gradient.scales=0: must lie in 1 to 8"),
+        ({"attack.gradient.smoothing": 4}, "attack.gradient.smoothing=4: must be odd"),
+        ({"attack.gradient.neighbours": -1}, "attack.gradient.neighbours=-1: must be at least 0"),
+        ({"attack.norm": NormName.one_sided, "attack.epsilon": 2.5}, "attack.epsilon=2.5: must be a whole number"),
+        (
+            {"attack.objective": CmlaObjectiveConfig(intra_weight=-1.0, distortion_weight=0.0)},
+            "attack.objective.intra_",
+        ),
+        ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
+        ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),
         (
             {"surrogate.triplet_weight": 0.0, "surrogate.quantisation_weight": 0.0},
             "surrogate.triplet_weight + surrogate.quantisation_weight=0.0: nothing would be learned",
@@ -158,6 +174,47 @@ def test_rules_between_keys(config: RunConfig, changes: dict[str, Any], line: st
     for key, value in changes.items():
         put(config, key, value)
     assert any(found.startswith(f"  - {line}") for found in mistakes(config)), mistakes(config)
+
+
+NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"attack.search": None}, "attack.search=None: must be nes, square or signhunter"),
+        ({"attack.queries": None}, "attack.queries=None: must be at least 12, 2 for each of evaluation.queries=6"),
+        ({"attack.queries": 11}, "attack.queries=11: must be at least 12"),
+        ({"attack.queries": 23, "attack.search": NES}, "attack.queries=23: must be at least 24, 4 for each"),
+        ({"attack.query_anchor": True}, "attack.query_anchor=True: must be false"),
+        ({"attack.norm": NormName.l2}, "attack.norm=l2: must not be l2"),
+        ({"attack.search.changed": 0.0}, "attack.search.changed=0.0: must lie in (0, 1]"),
+        ({"attack.search.changed": 1.5}, "attack.search.changed=1.5: must lie in (0, 1]"),
+        ({"attack.search": NES, "attack.search.samples": 3}, "attack.search.samples=3: must be even"),
+        ({"attack.search": NES, "attack.search.samples": 0}, "attack.search.samples=0: must be even"),
+        ({"attack.search": NES, "attack.search.sigma": 0.0}, "attack.search.sigma=0.0: must be greater than 0"),
+        ({"attack.search": NES, "attack.search.step_size": NAN}, "attack.search.step_size=nan: must be greater"),
+        ({"attack.search": NES, "attack.search.momentum": 1.0}, "attack.search.momentum=1.0: must lie in [0, 1)"),
+        ({"attack.source": SourceName.surrogate}, "attack.queries=12: must be null under attack.source=surrogate"),
+        ({"attack.source": SourceName.target}, "attack.search=SquareConfig("),
+    ],
+)
+def test_rules_of_searches(config: RunConfig, changes: dict[str, Any], line: str) -> None:
+    """Each against the least that is accepted."""
+    config.attack.source, config.attack.queries = SourceName.queries, 12
+    config.attack.search = SquareConfig(changed=1.0)
+    assert mistakes(config) == []
+    for key, value in changes.items():
+        put(config, key, deepcopy(value))
+    assert any(found.startswith(f"  - {line}") for found in mistakes(config)), mistakes(config)
+
+
+def test_the_least_that_other_searches_accept(config: RunConfig) -> None:
+    config.attack.source, config.attack.queries, config.attack.search = SourceName.queries, 24, deepcopy(NES)
+    assert mistakes(config) == []
+    config.attack.queries, config.attack.search = 12, SignHunterConfig()
+    config.attack.norm = NormName.l2
+    assert mistakes(config) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,205 @@
+"""Who attacks: the networks that give gradients, what is known beside them, and what was paid for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.attacks.build import build_bank, make_objective
+from aach_lightning.attacks.crafting import ensure_deltas
+from aach_lightning.attacks.items import Modality
+from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.result import Needs, Query
+from aach_lightning.evaluation.targeted import Aim, aims_at_label
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.choices import BankName, SourceName, Supervision
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.stopwatch import Stopwatch
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.surrogates.queries import queried_rows
+from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
+from aach_lightning.targets.blackbox import BlackBox
+from aach_lightning.targets.training import load_target
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """One row of the table, before it attacks.
+
+    Attributes:
+        query: Name of the row.
+        source: Gives the gradients.
+        key: Artifact key of the source's weights.
+        needs: What the attacker has of the target.
+        labels: Whether it is told labels.
+        known: int64, M rows of the data set whose codes it ranks.
+        answers: The target's codes of these, where it has asked for them.
+        pairs: Pairs that it has paid for.
+    """
+
+    query: Query
+    source: HashingNetwork
+    key: str
+    needs: Needs
+    labels: bool
+    known: NDArray[np.int64]
+    answers: Answers | None
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Crafted:
+    """What an attacker has made of the attacked items.
+
+    Attributes:
+        delta: float32, Q x the shape of the attacked inputs.
+        needs: What the attacker has of the target.
+        labels: Whether it is told labels.
+        pairs_queried: Pairs that it has paid for.
+        items_queried: Codes of attacked items that it has paid for.
+    """
+
+    delta: Tensor
+    needs: Needs
+    labels: bool
+    pairs_queried: int
+    items_queried: int
+
+
+def find_attackers(
+    config: RunConfig, pairs: Pairs, split: Split, target: Artifact, surrogate: Artifact | None
+) -> list[Attacker]:
+    """The attack that the configuration describes, and its white-box reference where one is wanted.
+
+    Args:
+        config: The whole configuration.
+        pairs: The data set.
+        split: Says what the target was trained on.
+        target: Trained.
+        surrogate: Trained; None where the attack follows the target's own gradients.
+    """
+    labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
+    answers = None if surrogate is None else load_answers(surrogate)
+    asked = queried_rows(split, config.budget.pairs, config.seed) if answers is None else answers.rows
+
+    def white_box(query: Query) -> Attacker:
+        known = split.train if config.attack.bank is BankName.train else asked
+        return Attacker(query, load_target(config.target, pairs, target), target.key, "weights", labels, known, None, 0)
+
+    if config.attack.source is SourceName.target or surrogate is None or answers is None:
+        return [white_box("attack")]
+    network = load_surrogate(config, pairs, surrogate)
+    if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
+        black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
+    else:
+        black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
+    return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
+
+
+def craft(
+    config: RunConfig,
+    attackers: list[Attacker],
+    door: BlackBox,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    modality: Modality,
+    store: ArtifactStore,
+    watch: Stopwatch,
+    aim: Aim | None = None,
+) -> dict[Query, Crafted]:
+    """Let each attacker attack one half of the items.
+
+    Args:
+        config: The whole configuration.
+        attackers: Who attacks.
+        door: The metered door, for the codes of attacked items where the configuration asks for them.
+        pairs: The data set.
+        rows: int64, Q attacked rows.
+        modality: Which half is attacked.
+        store: Where deltas lie.
+        watch: Measures each attacker.
+        aim: What a targeted attack wants its queries to find.
+    """
+    anchors = None
+    if config.attack.query_anchor:
+        anchors = ranks.on_first(partial(_query_codes, door, pairs, rows, modality))
+    crafted: dict[Query, Crafted] = {}
+    for attacker in attackers:
+        answers = None
+        if anchors is not None and attacker.answers is not None:
+            answers = attacker.answers.text_codes if modality == "image" else attacker.answers.image_codes
+        paid = 0 if anchors is None or attacker.needs == "weights" else len(anchors)
+        with watch.stage(f"{attacker.query} {modality}") as speed:
+            goals = None
+            if aim is not None:
+                goals, asked = _wanted_codes(config, attacker, aim, door, pairs, modality)
+                paid += asked
+            if config.attack.universal:
+                goal = None if goals is None else goals[0]
+                one = ensure_universal_delta(
+                    config,
+                    attacker.query,
+                    attacker.source,
+                    attacker.key,
+                    attacker.known,
+                    answers,
+                    goal,
+                    pairs,
+                    modality,
+                    store,
+                )
+                delta = added_to_each(one, config, pairs, rows, modality)
+            else:
+                delta = ensure_deltas(
+                    config,
+                    attacker.query,
+                    attacker.source,
+                    attacker.key,
+                    attacker.known,
+                    answers,
+                    pairs,
+                    rows,
+                    anchors,
+                    modality,
+                    store,
+                    speed,
+                    goals,
+                )
+        crafted[attacker.query] = Crafted(delta, attacker.needs, attacker.labels, attacker.pairs, paid)
+    return crafted
+
+
+def _wanted_codes(
+    config: RunConfig, attacker: Attacker, aim: Aim, door: BlackBox, pairs: Pairs, modality: Modality
+) -> tuple[Tensor, int]:
+    """The code that each query is pulled to, and how many single items were asked for it.
+
+    Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the code
+    of a wanted item that is none of its pairs.
+    """
+    other: Modality = "text" if modality == "image" else "image"
+    objective, device = make_objective(config.attack), compute_device(config.trainer)
+    wanted = attacker.known if aim.item is None else np.array([aim.item])
+    asked = 0
+    if attacker.answers is None:
+        known = build_bank(attacker.source, pairs, wanted, modality, objective, None, device).ranking
+    elif aim.item is None or aim.item in attacker.known:
+        answers = attacker.answers.text_codes if other == "text" else attacker.answers.image_codes
+        known = answers if aim.item is None else answers[torch.from_numpy(attacker.known == aim.item)]
+    else:
+        known, asked = ranks.on_first(partial(_query_codes, door, pairs, wanted, other)), 1
+    return aim.codes(known, torch.from_numpy(pairs.labels[wanted]), config.seed), asked
+
+
+def _query_codes(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
+    batch = pairs.batch(rows)
+    ask: Callable[[Tensor], Tensor] = door.query_images if modality == "image" else door.query_texts
+    return ask(batch.images if modality == "image" else batch.texts)
