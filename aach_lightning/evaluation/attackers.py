@@ -17,6 +17,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
+from aach_lightning.networks.ensemble import soften
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.choices import BankName, SourceName, Supervision
@@ -87,16 +88,18 @@ def find_attackers(
         surrogate: Trained; None where the attack follows the target's own gradients.
     """
     labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
+    slope = config.attack.gradient.slope  # of both, so that the bound profits too
     answers = None if surrogate is None else load_answers(surrogate)
     asked = queried_rows(split, config.budget.pairs, config.seed) if answers is None else answers.rows
 
     def white_box(query: Query) -> Attacker:
         known = split.train if config.attack.bank is BankName.train else asked
-        return Attacker(query, load_target(config.target, pairs, target), target.key, "weights", labels, known, None, 0)
+        network = soften(load_target(config.target, pairs, target), slope)
+        return Attacker(query, network, target.key, "weights", labels, known, None, 0)
 
     if config.attack.source is SourceName.target or surrogate is None or answers is None:
         return [white_box("attack")]
-    network = load_surrogate(config, pairs, surrogate)
+    network = soften(load_surrogate(config, pairs, surrogate), slope)
     if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
         black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
     else:

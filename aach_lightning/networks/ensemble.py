@@ -100,3 +100,17 @@ class EnsembleNetwork(HashingNetwork):
         """
         members, slope = self.members, cast(Average, self.image).slope
         return type(self)([m.on_features() for m in members], slope, [m.feature_width for m in members])
+
+
+def soften(network: HashingNetwork, slope: float) -> HashingNetwork:
+    """The same network with another slope of its tanh: equal codes, other gradients. Parameters are shared.
+
+    Args:
+        network: Its halves, or those of its members, give logits.
+        slope: Greater than 0; at 1 the network itself is returned.
+
+    Raises:
+        ValueError: If the slope is not greater than 0.
+        TypeError: If a half gives no logits.
+    """
+    return network if slope == 1 else EnsembleNetwork(network.members, slope)

@@ -68,6 +68,7 @@ def _check_learning_from_labels(config: RunConfig, found: Mistakes) -> None:
         config.budget.selection,
         "surrogate.learns_from=labels asks nothing: leave it at random",
     )
-    aims = isinstance(config.attack.objective, TargetCodeObjectiveConfig)
-    for key, asks in (("attack.query_anchor", config.attack.query_anchor), ("attack.objective", aims)):
-        need(not asks, key, asks, "wants codes of the target, which surrogate.learns_from=labels never asks for")
+    objective, reason = config.attack.objective, "wants codes of the target, which learns_from=labels never asks for"
+    need(not config.attack.query_anchor, "attack.query_anchor", config.attack.query_anchor, reason)
+    aims = isinstance(objective, TargetCodeObjectiveConfig)
+    need(not aims, "attack.objective", objective._target_.rpartition(".")[2], reason)
