@@ -21,6 +21,8 @@ from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Query, Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
+from aach_lightning.networks.build import build_defence
+from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
@@ -40,7 +42,8 @@ from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import Answers, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.blackbox import BlackBox
-from aach_lightning.targets.training import CodeIndex, ensure_target, load_target, read_report
+from aach_lightning.targets.deployment import ensure_deployed
+from aach_lightning.targets.training import CodeIndex, load_target, read_report
 
 RESULT, PICTURE, SPLIT = "result.json", "attack.png", "split.json"
 
@@ -54,7 +57,7 @@ def train(config: RunConfig) -> None:
     depends_on = {"stage": config.stage, **_depends_on(config, pairs, split)}
     memory = store.root / "train" / digest_json(depends_on)
     with track(config.logger, make_job(config, config.stage, depends_on, memory)):
-        target = ensure_target(config, pairs, split, store)
+        target = ensure_deployed(config, pairs, split, store)
         reports = {"target": read_report(target)}
         show_report("target", reports["target"], target.path, console)
         if config.stage is Stage.surrogate:
@@ -92,7 +95,7 @@ def _attack(
     config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore, watch: Stopwatch, folder: Path
 ) -> None:
     with watch.stage("target"):
-        target = ensure_target(config, pairs, split, store)
+        target = ensure_deployed(config, pairs, split, store)
         index = CodeIndex.load(target.path)
         black_box, door = open_target(config, pairs, target)
     with watch.stage("surrogate"):
@@ -103,6 +106,9 @@ def _attack(
     }
     if config.evaluation.white_box:
         sources["white_box"] = (load_target(config.target, pairs, target), target.key)
+    if config.attack.knows_defence:
+        defence = build_defence(config.target.defence)
+        sources = {query: (with_defence(source, defence), key) for query, (source, key) in sources.items()}
     rows = split.query[: config.evaluation.queries]
     deltas: dict[Modality, dict[Query, Tensor]] = {}
     anchors_paid: dict[Modality, int] = {}

@@ -1,6 +1,7 @@
 """HashingNetworks from the configuration."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.target_schemas import EncoderConfig
+from aach_lightning.runtime.target_schemas import DefenceConfig, EncoderConfig
 
 
 def build_network(
@@ -45,3 +46,8 @@ def _encoder(config: EncoderConfig, code_length: int, **size: Any) -> Encoder:
             f"(number of features), received {type(backbone).__name__} with width={width!r}"
         )
     return Encoder(backbone, HashHead(width, code_length, config.hidden, config.dropout), config.frozen)
+
+
+def build_defence(config: DefenceConfig) -> nn.Module:
+    """The defence of a target's images; `nn.Identity` for none."""
+    return cast(nn.Module, instantiate(asdict(config)))

@@ -36,3 +36,4 @@ class AttackConfig:
     query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
     diversity: DiversityConfig = field(default_factory=DiversityConfig)
     batch_size: int = MISSING
+    knows_defence: bool = False  # the source sees images through target.defence, as the target does

@@ -11,7 +11,7 @@ from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
-from aach_lightning.runtime.target_schemas import TargetConfig
+from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, TargetConfig
 
 
 @dataclass
@@ -87,6 +87,8 @@ def register_schemas() -> None:
     groups: dict[str, dict[str, type[Any]]] = {
         "data": dict(DATA_SCHEMAS),
         "mining": dict(MINING_SCHEMAS),
+        "target/adversarial": dict(ADVERSARIAL_SCHEMAS),
+        "target/defence": dict(DEFENCE_SCHEMAS),
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():

@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import LoggerName, Stage
+from aach_lightning.runtime.choices import AdversarialMethod, LoggerName, Stage
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
     ContainerConfig,
@@ -20,13 +20,25 @@ from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.surrogate_schemas import GapMiningConfig, RandomMiningConfig, RankMiningConfig
-from aach_lightning.runtime.target_schemas import EncoderConfig
+from aach_lightning.runtime.target_schemas import (
+    AdversarialConfig,
+    BitDepthConfig,
+    CMLAHardeningConfig,
+    EncoderConfig,
+    HardeningConfig,
+    JPEGConfig,
+    MedianConfig,
+    NoDefenceConfig,
+    ResizeConfig,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = {
     "data": "data",
     "protocol": "protocol",
     "target": "target",
+    "target/defence": "target/defence",
+    "target/adversarial": "target/adversarial",
     "image_net@target.image_net": "image_net",
     "image_net@surrogate.image_net": "image_net",
     "text_net@target.text_net": "text_net",
@@ -48,6 +60,14 @@ ROOTED = {
 }
 """Data sets in a folder data.root."""
 DATA = {"scenes": ScenesConfig, "container": ContainerConfig, **ROOTED}
+DEFENCES = {
+    "none": NoDefenceConfig,
+    "jpeg": JPEGConfig,
+    "bit_depth": BitDepthConfig,
+    "resize": ResizeConfig,
+    "median": MedianConfig,
+}
+ADVERSARIAL = {"none": AdversarialConfig, "cmla": CMLAHardeningConfig, "pgd": HardeningConfig}
 MINING = {"gap": GapMiningConfig, "rank": RankMiningConfig, "random": RandomMiningConfig}
 
 
@@ -65,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_group_is_listed_here() -> None:
     covered = {*GROUPS.values(), "experiment", "paths", "hydra", "sweep"}  # sweeps are read by W&B, not by Hydra
-    assert covered == {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert covered == {str(path.relative_to(CONF)) for path in CONF.rglob("*/") if path.name != "launcher"}
 
 
 @pytest.mark.parametrize(("key", "option"), OPTIONS)
@@ -83,6 +103,11 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         assert config.split.name == option
     elif key == "data":
         assert type(config.data) is DATA[option]
+    elif key == "target/defence":
+        assert type(config.target.defence) is DEFENCES[option]
+    elif key == "target/adversarial":
+        assert config.target.adversarial.method is AdversarialMethod(option)
+        assert type(config.target.adversarial) is ADVERSARIAL[option]
     elif key == "logger":
         assert config.logger.name is LoggerName(option)
     elif "@" in key:
