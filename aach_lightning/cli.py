@@ -21,8 +21,7 @@ from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Query, Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
-from aach_lightning.networks.build import build_defence
-from aach_lightning.networks.defences import with_defence
+from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
@@ -102,13 +101,11 @@ def _attack(
         surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
         answers = load_answers(surrogate)
     sources: dict[Query, tuple[HashingNetwork, str]] = {
-        "attack": (load_surrogate(config, pairs, surrogate), surrogate.key)
+        "attack": (with_known_defence(config, load_surrogate(config, pairs, surrogate)), surrogate.key)
     }
     if config.evaluation.white_box:
-        sources["white_box"] = (load_target(config.target, pairs, target), target.key)
-    if config.attack.knows_defence:
-        defence = build_defence(config.target.defence)
-        sources = {query: (with_defence(source, defence), key) for query, (source, key) in sources.items()}
+        own = load_target(config.target, pairs, target)
+        sources["white_box"] = (with_known_defence(config, own), target.key)
     rows = split.query[: config.evaluation.queries]
     deltas: dict[Modality, dict[Query, Tensor]] = {}
     anchors_paid: dict[Modality, int] = {}

@@ -17,16 +17,20 @@ from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.target_schemas import NoDefenceConfig
 from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.targets.hardening import ensure_hardened
 from aach_lightning.targets.training import NETWORK, CodeIndex, ensure_target, load_target, read_report, write_index
 
 
 def ensure_deployed(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
     """Find or build the target as an attacker meets it.
 
-    The network is trained once, whatever is done to it later. A defence gives an artifact of its own, and so a key and
-    a ledger of its own, as the answers are other ones: the same weights, and an index of codes through the defence.
+    The network is trained once, whatever is done to it later. A hardened one, and a defence, give artifacts of their
+    own, and so keys and ledgers of their own, as the answers are other ones. Behind a defence lie the same weights, and
+    an index of codes through the defence.
     """
-    return _ensure_defended(config, pairs, split, ensure_target(config, pairs, split, store), store)
+    target = ensure_target(config, pairs, split, store)
+    target = ensure_hardened(config, pairs, split, target, store)
+    return _ensure_defended(config, pairs, split, target, store)
 
 
 def _ensure_defended(config: RunConfig, pairs: Pairs, split: Split, target: Artifact, store: ArtifactStore) -> Artifact:
