@@ -26,7 +26,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank
+from aach_lightning.attacks.gradients import GradientRule
+from aach_lightning.attacks.items import AttackBatch, Bank
+from aach_lightning.attacks.module import AttackModule
+from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import SignMomentum
 from aach_lightning.data.pairs import PairBatch
@@ -184,12 +187,9 @@ def attack_module(network: HashingNetwork, task: Task, steps: int, diversity: In
         space=Space(EPSILON, "linf", 0.0, 1.0),
         step=lambda: SignMomentum(STEP_SIZE, MOMENTUM),
         steps=steps,
-        positives=CHOSEN,
-        negatives=CHOSEN,
-        margin=float(BITS),
-        quantisation_weight=0.0,
+        objective=ExchangedTriplet("hinge", 1.0, CHOSEN / QUERIED, CHOSEN / QUERIED, 0.0),
+        gradients=GradientRule(diversity),
         random_start=False,
-        diversity=diversity,
         seed=0,
     )
 

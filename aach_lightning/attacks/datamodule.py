@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aach_lightning.attacks.module import AttackBatch
+from aach_lightning.attacks.items import AttackBatch
 from aach_lightning.data.pairs import Pairs
 
 

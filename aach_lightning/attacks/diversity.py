@@ -5,10 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aach_lightning.networks.placement import resize_and_pad
 from aach_lightning.runtime.seeding import torch_generator
-
-__all__ = ["InputDiversity", "resize_and_pad"]
 
 
 @dataclass(frozen=True)

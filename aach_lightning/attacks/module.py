@@ -1,56 +1,19 @@
 """AttackModule: frozen source networks, a learned delta. LightningModule 2."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.diversity import InputDiversity, resize_and_pad
-from aach_lightning.attacks.objectives import exchanged_triplet, nearest_and_farthest
+from aach_lightning.attacks.gradients import GradientRule
+from aach_lightning.attacks.items import AttackBatch, Bank, Items, Modality
+from aach_lightning.attacks.objectives.objective import Objective
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import Step
-from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.seeding import torch_generator
-
-Modality = Literal["image", "text"]
-
-
-@dataclass(frozen=True)
-class Bank:
-    """The M queried items of the modality that is not attacked, from which positives and negatives come.
-
-    Attributes:
-        relaxed: M x K float, the source's relaxed codes; the objective measures distances to these.
-        ranking: M x K in {-1, +1}, the codes by which items are ranked: of the source, or as the target answered.
-    """
-
-    relaxed: Tensor
-    ranking: Tensor
-
-
-@dataclass(frozen=True)
-class AttackBatch:
-    """Items under attack.
-
-    Attributes:
-        pairs: N pairs; only the attacked modality is read.
-        anchors: int8 in {-1, +1}, N x K, the target's codes of the clean items where they were queried; else None, and
-            the source's own codes are used.
-    """
-
-    pairs: PairBatch
-    anchors: Tensor | None
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "AttackBatch":
-        """Copy to `device`."""
-        return AttackBatch(self.pairs.to(device), None if self.anchors is None else self.anchors.to(device))
 
 
 class AttackModule(pl.LightningModule):
@@ -60,17 +23,14 @@ class AttackModule(pl.LightningModule):
 
     Args:
         source: Gives the gradients; frozen by this module.
-        bank: The queried items of the other modality.
+        bank: The items that the attacker knows.
+        objective: What is minimised.
         modality: Which half of a pair is attacked.
         space: Bounds of delta.
         step: Makes a fresh step rule for a batch.
+        gradients: How gradients are taken.
         steps: Number of steps.
-        positives: Number of positives of an item.
-        negatives: Number of negatives of an item.
-        margin: beta of the objective, in bits.
-        quantisation_weight: lambda of the objective.
         random_start: Start inside the epsilon ball instead of at 0.
-        diversity: Random resize and pad of images; None for texts or to leave it out.
         seed: Base seed of the random start.
         record: Keep the objective of each step of the last batch in `recorded`.
 
@@ -82,16 +42,13 @@ class AttackModule(pl.LightningModule):
         self,
         source: HashingNetwork,
         bank: Bank,
+        objective: Objective,
         modality: Modality,
         space: Space,
         step: Callable[[], Step],
+        gradients: GradientRule,
         steps: int,
-        positives: int,
-        negatives: int,
-        margin: float,
-        quantisation_weight: float,
         random_start: bool,
-        diversity: InputDiversity | None,
         seed: int,
         record: bool = False,
     ) -> None:
@@ -102,13 +59,13 @@ class AttackModule(pl.LightningModule):
         source.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.source = source
         self.bank = bank
+        self.objective = objective
         self.modality = modality
         self.space = space
         self.new_step = step
+        self.gradients = gradients
         self.steps = steps
-        self.positives, self.negatives = positives, negatives
-        self.margin, self.quantisation_weight = margin, quantisation_weight
-        self.random_start, self.diversity, self.seed = random_start, diversity, seed
+        self.random_start, self.seed = random_start, seed
         self.record = record
         self.recorded: Tensor | None = None
 
@@ -127,28 +84,22 @@ class AttackModule(pl.LightningModule):
         clean = batch.pairs.images if self.modality == "image" else batch.pairs.texts
         ids = batch.pairs.ids
         with torch.no_grad():
-            anchors = binary_codes(self.hash(clean)) if batch.anchors is None else batch.anchors
-            relaxed, ranking = self.bank.relaxed.to(clean.device), self.bank.ranking.to(clean.device)
-            near, far = nearest_and_farthest(anchors, ranking, self.positives, self.negatives)
-            positives, negatives = relaxed[near], relaxed[far]
-        placements = None if self.diversity is None else self.diversity.draw(ids, self.steps).to(clean.device)
+            relaxed = self.hash(clean)
+            codes = binary_codes(relaxed) if batch.anchors is None else batch.anchors
+            labels = batch.pairs.labels if self.objective.needs_labels else None
+            loss = self.objective.bind(Items(relaxed, codes, labels), self.bank.to(clean.device))
+        gradients, step = self.gradients.start(ids, self.steps, clean), self.new_step()
         delta = self._start(clean, ids)
-        step = self.new_step()
         objective = []
         with torch.enable_grad():
             for number in range(self.steps):
-                delta.requires_grad_()
-                seen = clean + delta
-                if placements is not None:
-                    seen = resize_and_pad(seen, placements[number])
-                hashed = self.hash(seen)
-                loss = exchanged_triplet(hashed, positives, negatives, self.margin, self.quantisation_weight)
-                (gradient,) = torch.autograd.grad(loss.sum(), delta)
+                point = step.lookahead(delta)
+                gradient, found = gradients(number, point, lambda seen, change: loss(self.hash(seen), change))
                 if self.record:
-                    objective.append(loss.detach().sum(dtype=torch.float64))
+                    objective.append(found.sum(dtype=torch.float64))
                 with torch.no_grad():
                     # The steps below read many tensors at once, which is slow where their orders differ.
-                    delta = self.space.project(clean, step(delta.detach(), gradient.contiguous()))
+                    delta = self.space.project(clean, step(delta, gradient.contiguous()))
         self.recorded = torch.stack(objective) if self.record else None
         return delta
 

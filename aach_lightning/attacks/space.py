@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "one_sided"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Space:
 
     Attributes:
         epsilon: Largest norm of each item's delta, in units of the input (pixels lie in [0, 1], so 8/255 is 0.0314).
-        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item.
+        norm: "linf", the largest entry; "l2", the Euclidean norm over all entries of an item; "one_sided", the largest
+            entry, where none may be negative.
         low: Smallest valid input value.
         high: Largest valid input value.
     """
@@ -30,8 +31,8 @@ class Space:
 
         Cutting to the range never makes |delta| larger, as clean itself is valid, so both bounds hold at the end.
         """
-        if self.norm == "linf":
-            delta = delta.clamp(-self.epsilon, self.epsilon)
+        if self.norm != "l2":
+            delta = delta.clamp(0.0 if self.norm == "one_sided" else -self.epsilon, self.epsilon)
         else:
             lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
             delta = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
@@ -42,5 +43,5 @@ class Space:
 
         Under l2 every entry gets the same size, epsilon / sqrt(number of entries).
         """
-        size = self.epsilon if self.norm == "linf" else self.epsilon / signs[0].numel() ** 0.5
+        size = self.epsilon / signs[0].numel() ** 0.5 if self.norm == "l2" else self.epsilon
         return self.project(clean, size * signs)

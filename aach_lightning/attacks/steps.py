@@ -9,6 +9,10 @@ from torch import Tensor
 class Step(Protocol):
     """A step rule with a state for one batch of items; no item sees another."""
 
+    def lookahead(self, delta: Tensor) -> Tensor:
+        """Where the next gradient is to be taken: at `delta` itself, or ahead of it; N x ..., not projected."""
+        ...
+
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta that lowers the objective, both N x ...; not projected."""
         ...
@@ -18,14 +22,23 @@ class SignMomentum:
     """Steps of fixed size along the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, alg. 1).
 
     Args:
-        size: Step size in units of the input.
+        size: Step size as a share of `unit`.
         momentum: Decay mu of the accumulated gradient; 0 gives plain sign-gradient steps.
+        nesterov: Take the gradient where the momentum alone would lead (NI-FGSM, Lin et al., ICLR 2020, eq. 6).
+        unit: Epsilon, in units of the input.
     """
 
-    def __init__(self, size: float, momentum: float) -> None:
-        self.size = size
+    def __init__(self, size: float, momentum: float, nesterov: bool = False, unit: float = 1.0) -> None:
+        self.size = size * unit
         self.momentum = momentum
+        self.nesterov = nesterov
         self._velocity: Tensor | None = None
+
+    def lookahead(self, delta: Tensor) -> Tensor:
+        """Where to take the gradient; see `Step`."""
+        if not self.nesterov or self._velocity is None:
+            return delta
+        return delta - self.size * self.momentum * self._velocity
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta; see `Step`."""
@@ -39,13 +52,18 @@ class AdamStep:
     """Adam (Kingma and Ba, 2015, alg. 1) on delta, entry by entry.
 
     Args:
-        size: Learning rate in units of the input.
+        size: Learning rate as a share of `unit`.
+        unit: Epsilon, in units of the input.
     """
 
-    def __init__(self, size: float) -> None:
-        self.size = size
+    def __init__(self, size: float, unit: float = 1.0) -> None:
+        self.size = size * unit
         self._delta: Tensor | None = None
         self._optimizer: torch.optim.Adam | None = None
+
+    def lookahead(self, delta: Tensor) -> Tensor:
+        """Where to take the gradient; see `Step`."""
+        return delta
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta; see `Step`."""

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.module import Modality
+from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled

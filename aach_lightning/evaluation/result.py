@@ -10,10 +10,11 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
 
-SCHEMA = "aach_lightning.result/1"
+SCHEMA = "aach_lightning.result/2"
 
 Direction = Literal["I2T", "T2I"]
 Query = Literal["clean", "noise", "attack", "white_box"]
+Needs = Literal["nothing", "codes", "weights"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Row:
 
     Attributes:
         direction: "I2T", image queries against the texts of the database; "T2I" the other way.
-        query: "clean"; "noise", random signs of the same size; "attack", from the surrogate; "white_box", from the
-            target's own network.
+        query: "clean"; "noise", random signs of the same size; "attack", what the configuration describes; "white_box",
+            the same with the gradients of the target's own network.
         map: Mean average precision over the whole ranking, expected over random ties, in [0, 1].
         drop: MAP of the clean queries minus `map`.
         share_of_white_box: `drop` over the white-box drop; None where there is no white-box row or it did not drop.
@@ -34,8 +35,9 @@ class Row:
         psnr: dB; None for texts and clean queries.
         ssim: None for texts.
         pairs_queried: What the attacker paid for the surrogate, in pairs; 0 where nothing was asked.
-        anchors_queried: What it paid for codes of attacked items, one query each.
-        needs: What the row's attacker has: "nothing", "codes" or "weights".
+        items_queried: What it paid for codes of attacked items, clean or changed, one query each.
+        needs: What the row's attacker has of the target: "nothing", "codes", or "weights" and with them gradients.
+        labels: Whether the attacker was told labels.
     """
 
     direction: Direction
@@ -50,8 +52,9 @@ class Row:
     psnr: float | None
     ssim: float | None
     pairs_queried: int
-    anchors_queried: int
-    needs: Literal["nothing", "codes", "weights"]
+    items_queried: int
+    needs: Needs
+    labels: bool
 
 
 @dataclass(frozen=True)

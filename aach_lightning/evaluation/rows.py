@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.module import Modality
+from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.perceptibility import Perceptibility
 from aach_lightning.evaluation.protocol import (
     DIRECTIONS,
@@ -25,8 +26,6 @@ from aach_lightning.evaluation.result import Query, Row
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.targets.blackbox import EvaluationDoor
 from aach_lightning.targets.training import CodeIndex
-
-_NEEDS: dict[Query, str] = {"clean": "nothing", "noise": "nothing", "attack": "codes", "white_box": "weights"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def measure_direction(
     rows: NDArray[np.int64],
     modality: Modality,
     space: Space,
-    deltas: dict[Query, Tensor],
-    paid: tuple[int, int],
+    crafted: dict[Query, Crafted],
     seed: int,
 ) -> DirectionOutcome:
     """Measure one direction.
@@ -74,8 +72,7 @@ def measure_direction(
         rows: int64, Q attacked rows.
         modality: Which half is attacked.
         space: Bounds of the perturbation.
-        deltas: float, Q x ..., by kind of query.
-        paid: Pairs, and single items of attacked queries, that the black-box attack has paid for.
+        crafted: What each attacker has made of these items.
         seed: Seeds the noise.
     """
     searched = searched_database(index, pairs, split, modality)
@@ -85,9 +82,9 @@ def measure_direction(
         "clean": Measurement(codes, search(codes, pairs, rows, searched), unchanged),
         "noise": measure(door, pairs, rows, modality, searched, noise_delta(seed, modality, space)),
     }
-    for query, delta in deltas.items():
+    for query, made in crafted.items():
 
-        def learned(positions: NDArray[np.int64], batch: PairBatch, delta: Tensor = delta) -> Tensor:
+        def learned(positions: NDArray[np.int64], batch: PairBatch, delta: Tensor = made.delta) -> Tensor:
             return delta[torch.from_numpy(positions)]
 
         measurements[query] = measure(door, pairs, rows, modality, searched, learned)
@@ -95,7 +92,7 @@ def measure_direction(
     bound = clean_map - measurements["white_box"].map if "white_box" in measurements else 0.0
     table = []
     for query, found in measurements.items():
-        drop = clean_map - found.map
+        drop, made_by = clean_map - found.map, crafted.get(query)
         table.append(
             Row(
                 direction=DIRECTIONS[modality],
@@ -109,9 +106,10 @@ def measure_direction(
                 rms=found.perceptibility.rms,
                 psnr=found.perceptibility.psnr,
                 ssim=found.perceptibility.ssim,
-                pairs_queried=paid[0] if query == "attack" else 0,
-                anchors_queried=paid[1] if query == "attack" else 0,
-                needs=_NEEDS[query],  # type: ignore[arg-type]
+                pairs_queried=made_by.pairs_queried if made_by else 0,
+                items_queried=made_by.items_queried if made_by else 0,
+                needs=made_by.needs if made_by else "nothing",
+                labels=made_by.labels if made_by else False,
             )
         )
     labels = torch.from_numpy(pairs.labels[rows])

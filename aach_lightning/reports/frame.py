@@ -45,8 +45,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "psnr": ("float64", "dB; images only"),
     "ssim": ("float64", "images only"),
     "pairs_queried": ("Int64", "pairs paid for"),
-    "anchors_queried": ("Int64", "codes of attacked items paid for"),
+    "items_queried": ("Int64", "codes of attacked items paid for"),
     "needs": ("string", "what the attacker has: nothing, codes or weights"),
+    "labels": ("boolean", "whether the attacker was told labels"),
     "chance": ("float64", "MAP of one constant code"),
     "seconds": ("float64", "all stages of the run"),
     "data_hash": ("string", "of the data set"),
@@ -54,7 +55,12 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 NEEDED = ("data", "direction", "query", "seed", "budget_pairs", "epsilon", "text_epsilon", "map", "data_hash")
 _NETS = ("image_net", "text_net")
-_LEAVES: dict[str, type[Any] | tuple[type[Any], ...]] = {"string": str, "Int64": int, "float64": (int, float)}
+_LEAVES: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "string": str,
+    "Int64": int,
+    "float64": (int, float),
+    "boolean": bool,
+}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -137,7 +143,7 @@ def _check(path: str, values: Mapping[str, Any]) -> None:
         value = values[name]
         if value is None and name not in NEEDED:
             continue
-        if not isinstance(value, _LEAVES[kind]) or isinstance(value, bool):
+        if not isinstance(value, _LEAVES[kind]) or (isinstance(value, bool) and kind != "boolean"):
             raise DataError(f"{path} is no result that can be tabulated: {name} is {value!r:.80}")
 
 

@@ -67,7 +67,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _paid(attack: str, row: Row) -> str:
-    return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.anchors_queried}" if row.anchors_queried else "")
+    return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.items_queried}" if row.items_queried else "")
 
 
 def stage_table(result: Result) -> Table:

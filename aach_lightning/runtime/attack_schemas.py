@@ -4,7 +4,97 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from aach_lightning.runtime.choices import Modality, NormName, StepName
+from aach_lightning.runtime.choices import BankName, Modality, NormName, SourceName, TripletForm
+
+_OBJECTIVES = "aach_lightning.attacks.objectives"
+
+
+@dataclass
+class ObjectiveConfig:
+    """What delta minimises."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class TripletObjectiveConfig(ObjectiveConfig):
+    """AACH: the exchanged triplet."""
+
+    _target_: str = f"{_OBJECTIVES}.triplet.ExchangedTriplet"
+    form: TripletForm = MISSING
+    margin: float = MISSING  # beta, as a share of K
+    positives: float = MISSING  # share of the bank
+    negatives: float = MISSING  # share of the bank
+    quantisation_weight: float = MISSING
+
+
+@dataclass
+class CmlaObjectiveConfig(ObjectiveConfig):
+    """CMLA: inverted likelihood of similarities."""
+
+    _target_: str = f"{_OBJECTIVES}.cmla.InvertedLikelihood"
+    intra_weight: float = MISSING
+    distortion_weight: float = MISSING
+
+
+@dataclass
+class HagObjectiveConfig(ObjectiveConfig):
+    """HAG: away from the item's own code."""
+
+    _target_: str = f"{_OBJECTIVES}.hag.UndecidedBits"
+    threshold: float = MISSING
+
+
+@dataclass
+class SdhaObjectiveConfig(ObjectiveConfig):
+    """SDHA: away from relevant codes."""
+
+    _target_: str = f"{_OBJECTIVES}.sdha.SmoothedDistance"
+    sigma: float = MISSING
+    distortion_weight: float = MISSING
+
+
+@dataclass
+class MainstayObjectiveConfig(ObjectiveConfig):
+    """SAAT: away from the mainstay code."""
+
+    _target_: str = f"{_OBJECTIVES}.mainstay.MainstayCode"
+
+
+OBJECTIVE_SCHEMAS: dict[str, type[ObjectiveConfig]] = {
+    "triplet_schema": TripletObjectiveConfig,
+    "cmla_schema": CmlaObjectiveConfig,
+    "hag_schema": HagObjectiveConfig,
+    "sdha_schema": SdhaObjectiveConfig,
+    "mainstay_schema": MainstayObjectiveConfig,
+}
+
+
+@dataclass
+class StepConfig:
+    """How a gradient becomes a step."""
+
+    _target_: str = MISSING
+    size: float = MISSING  # as a share of epsilon
+
+
+@dataclass
+class SignStepConfig(StepConfig):
+    """Sign of accumulated gradients."""
+
+    _target_: str = "aach_lightning.attacks.steps.SignMomentum"
+    momentum: float = MISSING
+    nesterov: bool = MISSING
+
+
+@dataclass
+class AdamStepConfig(StepConfig):
+    """Adam."""
+
+    _target_: str = "aach_lightning.attacks.steps.AdamStep"
+
+
+STEP_SCHEMAS: dict[str, type[StepConfig]] = {"sign_schema": SignStepConfig, "adam_schema": AdamStepConfig}
 
 
 @dataclass
@@ -16,24 +106,32 @@ class DiversityConfig:
 
 
 @dataclass
+class GradientConfig:
+    """How gradients are taken, so that they transfer."""
+
+    diversity: DiversityConfig = field(default_factory=DiversityConfig)
+    scales: int = MISSING  # copies of the input divided by 1, 2, 4, ...
+    smoothing: int = MISSING  # odd width of a Gaussian kernel over the gradient of images, 1 for none
+    neighbours: int = MISSING  # of variance tuning, 0 for none
+    radius: float = MISSING  # of the neighbours, as a share of epsilon
+
+
+@dataclass
 class AttackConfig:
     """How delta is learned."""
 
     name: str = MISSING
+    source: SourceName = MISSING  # surrogate: black box; target: white box
+    bank: BankName = MISSING
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    step: StepConfig = field(default_factory=StepConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
     modality: Modality = MISSING
     epsilon: float = MISSING  # images, in 1/255
     text_epsilon: float = MISSING  # texts, in units of a text entry
     norm: NormName = MISSING
-    step: StepName = MISSING
     steps: int = MISSING
-    step_size: float = MISSING  # as a share of epsilon
-    momentum: float = MISSING
     random_start: bool = MISSING
-    positives: float = MISSING  # share of the M queried items
-    negatives: float = MISSING  # share of the M queried items
-    margin: float = MISSING  # as a share of K
-    quantisation_weight: float = MISSING
     query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
-    diversity: DiversityConfig = field(default_factory=DiversityConfig)
     batch_size: int = MISSING
     knows_defence: bool = False  # the source sees images through target.defence, as the target does

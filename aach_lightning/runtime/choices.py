@@ -55,13 +55,21 @@ class NormName(StrEnum):
 
     linf = "linf"
     l2 = "l2"
+    one_sided = "one_sided"  # entries in [0, epsilon], as CMLA's public code cuts them
 
 
-class StepName(StrEnum):
-    """How a gradient becomes a step."""
+class SourceName(StrEnum):
+    """Whose gradients an attack follows."""
 
-    sign = "sign"
-    adam = "adam"
+    surrogate = "surrogate"
+    target = "target"
+
+
+class BankName(StrEnum):
+    """Whose codes an attack ranks: the M queried pairs, or all that the target was trained on."""
+
+    queried = "queried"
+    train = "train"
 
 
 class Stage(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from aach_lightning.runtime.attack_schemas import AttackConfig
+from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMAS, AttackConfig
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.split_schemas import SplitConfig
@@ -85,6 +85,8 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=RunConfig)
     groups: dict[str, dict[str, type[Any]]] = {
+        "attack/objective": dict(OBJECTIVE_SCHEMAS),
+        "attack/step": dict(STEP_SCHEMAS),
         "data": dict(DATA_SCHEMAS),
         "mining": dict(MINING_SCHEMAS),
         "target/adversarial": dict(ADVERSARIAL_SCHEMAS),

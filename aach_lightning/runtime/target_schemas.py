@@ -86,7 +86,7 @@ class HardeningConfig(AdversarialConfig):
 
 
 @dataclass
-class CMLAHardeningConfig(HardeningConfig):
+class CmlaHardeningConfig(HardeningConfig):
     """Adversarial pairs that are crafted once."""
 
     pairs: int = MISSING  # most adversarial pairs
@@ -122,6 +122,6 @@ DEFENCE_SCHEMAS: dict[str, type[DefenceConfig]] = {
 }
 ADVERSARIAL_SCHEMAS: dict[str, type[AdversarialConfig]] = {
     "none_schema": AdversarialConfig,
-    "cmla_schema": CMLAHardeningConfig,
+    "cmla_schema": CmlaHardeningConfig,
     "pgd_schema": HardeningConfig,
 }

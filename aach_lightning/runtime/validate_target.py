@@ -6,7 +6,7 @@ from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
-    CMLAHardeningConfig,
+    CmlaHardeningConfig,
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
@@ -16,7 +16,7 @@ from aach_lightning.runtime.target_schemas import (
 TARGETS = ("dcmh",)
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
-    CMLAHardeningConfig: AdversarialMethod.cmla,
+    CmlaHardeningConfig: AdversarialMethod.cmla,
     HardeningConfig: AdversarialMethod.pgd,
 }
 
@@ -37,7 +37,7 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     if isinstance(target.adversarial, HardeningConfig):
         names = ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
         found.positive(*(f"target.adversarial.{name}" for name in names))
-    if isinstance(target.adversarial, CMLAHardeningConfig):
+    if isinstance(target.adversarial, CmlaHardeningConfig):
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)

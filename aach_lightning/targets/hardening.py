@@ -20,7 +20,7 @@ from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import CMLAHardeningConfig, HardeningConfig
+from aach_lightning.runtime.target_schemas import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule
@@ -53,7 +53,7 @@ def _harden(
     checkpoints = folder / CHECKPOINTS
     train: PairDataset = PairDataset(pairs, split.train, shared=True)
     ids, rows = split.train, split.train
-    if isinstance(hardening, CMLAHardeningConfig):
+    if isinstance(hardening, CmlaHardeningConfig):
         order = numpy_generator(config.target.seed, "adversarial").permutation(split.train)
         sources, kept = order[: hardening.pairs], checkpoints / "adversarial"
         both = perturbations(hardening, pairs)
@@ -100,7 +100,7 @@ def _module(
         hardening.lr,
         hardening.epochs,
     )
-    if isinstance(hardening, CMLAHardeningConfig):
+    if isinstance(hardening, CmlaHardeningConfig):
         return FineTuningModule(*arguments)
     return PGDModule(*arguments, perturb=perturbations(hardening, pairs), seed=target.seed)
 

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.attacks.crafting import attack_space, build_bank, ensure_deltas
-from aach_lightning.attacks.module import AttackModule, Modality
+from aach_lightning.attacks import crafting
+from aach_lightning.attacks.build import attack_space, build_bank, make_objective
+from aach_lightning.attacks.crafting import ensure_deltas
+from aach_lightning.attacks.items import Bank, Modality
+from aach_lightning.attacks.module import AttackModule
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks import TextMLP, TextMultiScale
 from aach_lightning.networks.build import build_network
@@ -24,32 +27,35 @@ from aach_lightning.runtime.wandb_run import Job
 
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)
-RESTLESS = ("attack.random_start=true", "attack.diversity.probability=0.7")
+ANSWERS = torch.randint(0, 2, (30, 16), generator=torch.Generator().manual_seed(5), dtype=torch.int8) * 2 - 1
+RESTLESS = ("attack.random_start=true", "attack.gradient.diversity.probability=0.7")
 CPU = torch.device("cpu")
 
 
 class Desk:
-    """Crafts deltas in a store, with a bank that counts how often it is built."""
+    """Crafts deltas in a store, and counts how often a bank is built."""
 
-    def __init__(self, config: RunConfig, pairs: Pairs, folder: Path) -> None:
+    def __init__(self, config: RunConfig, pairs: Pairs, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.config, self.pairs = config, pairs
         surrogate = config.surrogate
         self.source: HashingNetwork = build_network(surrogate.image_net, surrogate.text_net, 16, 32, 16, 7).eval()
         self.store = ArtifactStore(folder)
         self.banks = 0
 
-    def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
-        def bank() -> Any:
+        def counted(*arguments: Any) -> Bank:
             self.banks += 1
-            return build_bank(self.source, self.pairs, QUERIED, modality, None, CPU)
+            return build_bank(*arguments)
 
+        monkeypatch.setattr(crafting, "build_bank", counted)
+
+    def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
         arguments: dict[str, Any] = {
             "config": self.config,
             "name": "attack",
             "source": self.source,
             "source_key": "source",
-            "make_bank": bank,
-            "bank_key": "bank",
+            "bank_rows": QUERIED,
+            "answers": None,
             "pairs": self.pairs,
             "rows": ROWS,
             "anchors": anchors,
@@ -60,9 +66,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Desk]:
+def desk(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Desk]:
     def opened(name: str, *overrides: str) -> Desk:
-        return Desk(compose_toy(*overrides), toy_pairs, tmp_path / name)
+        return Desk(compose_toy(*overrides), toy_pairs, tmp_path / name, monkeypatch)
 
     return opened
 
@@ -163,7 +171,14 @@ def test_only_what_changes_a_delta_makes_new_ones(
         here.craft(config=compose_toy(change))
         assert here.banks == number, change
     for number, changed in enumerate(
-        ({"source_key": "other"}, {"bank_key": "other"}, {"rows": ROWS[:3]}), start=here.banks + 1
+        (
+            {"source_key": "other"},
+            {"bank_rows": QUERIED[:20]},
+            {"answers": ANSWERS},
+            {"anchors": ANSWERS[:10]},
+            {"rows": ROWS[:3]},
+        ),
+        start=here.banks + 1,
     ):
         here.craft(**changed)
         assert here.banks == number, changed
@@ -202,18 +217,29 @@ def test_texts_may_be_negative(
     assert noise[0, 5] == 0  # row 50 is at its limit there already
 
 
-def test_a_bank_holds_the_other_modality(desk: Callable[..., Desk]) -> None:
+@pytest.mark.parametrize("name", ["triplet", "cmla", "hag", "sdha", "mainstay"])
+def test_a_bank_holds_what_the_objective_reads(
+    desk: Callable[..., Desk], compose_toy: Callable[..., RunConfig], name: str
+) -> None:
     here = desk("one")
+    objective = make_objective(compose_toy(f"attack/objective={name}").attack)
     batch = here.pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = here.source(batch.images, batch.texts)
-    for modality, expected in (("image", texts), ("text", images)):
-        bank = build_bank(here.source, here.pairs, QUERIED, modality, None, CPU)  # type: ignore[arg-type]
-        torch.testing.assert_close(bank.relaxed, expected)
-        assert torch.equal(bank.ranking, binary_codes(bank.relaxed))
-        assert not bank.relaxed.is_inference()
+    modalities: tuple[Modality, ...] = ("image", "text")
+    for modality, other, own in zip(modalities, (texts, images), (images, texts), strict=True):
+        bank = build_bank(here.source, here.pairs, QUERIED, modality, objective, None, CPU)
+        torch.testing.assert_close(bank.other, other)
+        assert torch.equal(bank.ranking, binary_codes(bank.other))
+        assert not bank.other.is_inference()
+        assert (bank.own is None) == (name != "cmla")
+        if bank.own is not None:
+            torch.testing.assert_close(bank.own, own)
+        assert (bank.labels is None) == (name in ("triplet", "hag"))
+        if bank.labels is not None:
+            assert bank.labels.tolist() == here.pairs.labels[QUERIED].tolist()
     answers = -binary_codes(texts)
-    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", answers, CPU).ranking, answers)
+    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", objective, answers, CPU).ranking, answers)
 
 
 def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank, Modality
-from aach_lightning.attacks.objectives import exchanged_triplet, nearest_and_farthest
+from aach_lightning.attacks.gradients import GradientRule
+from aach_lightning.attacks.items import AttackBatch, Bank, Modality
+from aach_lightning.attacks.module import AttackModule
+from aach_lightning.attacks.objectives.triplet import ExchangedTriplet, exchanged_triplet, nearest_and_farthest
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import AdamStep, SignMomentum
 from aach_lightning.data.pairs import Pairs
@@ -39,15 +41,21 @@ def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: A
         "space": Space(8 / 255 if modality == "image" else 0.3, "linf", 0.0, 1.0),
         "step": lambda: SignMomentum(0.1 * (8 / 255 if modality == "image" else 0.3), 1.0),
         "steps": 10,
-        "positives": 3,
-        "negatives": 3,
-        "margin": float(BITS),
-        "quantisation_weight": 0.0,
+        "objective": triplet(),
+        "gradients": GradientRule(),
         "random_start": False,
-        "diversity": None,
         "seed": 0,
     }
     return AttackModule(**(settings | changed))
+
+
+def triplet(positives: int = 3, negatives: int = 3, quantisation_weight: float = 0.0) -> ExchangedTriplet:
+    shares = positives / len(QUERIED), negatives / len(QUERIED)
+    return ExchangedTriplet("hinge", 1.0, *shares, quantisation_weight)
+
+
+def diverse(probability: float, smallest: float, seed: int = 0) -> GradientRule:
+    return GradientRule(InputDiversity(probability, smallest, seed))
 
 
 def attacked(module: AttackModule, pairs: Pairs, rows: list[int], anchors: Tensor | None = None) -> Tensor:
@@ -64,8 +72,8 @@ def clean_inputs(pairs: Pairs, rows: list[int], modality: Modality) -> Tensor:
 def objective(module: AttackModule, inputs: Tensor, clean: Tensor) -> Tensor:
     with torch.no_grad():
         near, far = nearest_and_farthest(binary_codes(module.hash(clean)), module.bank.ranking, 3, 3)
-        bank = module.bank.relaxed
-        return exchanged_triplet(module.hash(inputs), bank[near], bank[far], module.margin, 0.0)
+        bank = module.bank.other
+        return exchanged_triplet(module.hash(inputs), bank[near], bank[far], float(BITS), 0.0)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -106,10 +114,10 @@ def test_the_source_stays_as_it_is(source: HashingNetwork, toy_pairs: Pairs, mod
 @pytest.mark.parametrize(
     ("modality", "changed"),
     [
-        ("image", {"diversity": InputDiversity(0.8, 0.6, seed=3), "random_start": True}),
+        ("image", {"gradients": diverse(0.8, 0.6, seed=3), "random_start": True}),
         ("image", {"step": lambda: AdamStep(0.003)}),
         ("text", {"random_start": True}),
-        ("text", {"step": lambda: AdamStep(0.03), "quantisation_weight": 0.5}),
+        ("text", {"step": lambda: AdamStep(0.03), "objective": triplet(quantisation_weight=0.5)}),
     ],
 )
 def test_an_item_does_not_see_its_batch_nor_the_global_state(
@@ -136,10 +144,9 @@ def test_it_is_plain_sign_gradient_descent_when_written_out(source: HashingNetwo
         space=Space(epsilon, "linf", 0.0, 1.0),
         step=lambda: SignMomentum(size, 0.0),
         steps=4,
-        positives=2,
-        negatives=4,
+        objective=triplet(2, 4),
     )
-    clean, bank = toy_pairs.batch(rows).texts, module.bank.relaxed
+    clean, bank = toy_pairs.batch(rows).texts, module.bank.other
     expected = torch.zeros_like(clean)
     for item, text in enumerate(clean):
         own = binary_codes(source.hash_texts(text[None]))[0]
@@ -183,8 +190,8 @@ def test_only_the_attacked_modality_and_no_label_is_read(source: HashingNetwork,
 
 def test_diversity_changes_the_images_that_are_seen(source: HashingNetwork, toy_pairs: Pairs) -> None:
     plain = attacked(build(source, toy_pairs, "image"), toy_pairs, [0, 1])
-    never = build(source, toy_pairs, "image", diversity=InputDiversity(0.0, 0.5, seed=0))
-    always = build(source, toy_pairs, "image", diversity=InputDiversity(1.0, 0.5, seed=0))
+    never = build(source, toy_pairs, "image", gradients=diverse(0.0, 0.5))
+    always = build(source, toy_pairs, "image", gradients=diverse(1.0, 0.5))
     assert float(((attacked(never, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) > 0.99
     assert float(((attacked(always, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) < 0.9
 

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aach_lightning.attacks.module import AttackBatch, AttackModule, Bank
+from aach_lightning.attacks.gradients import GradientRule
+from aach_lightning.attacks.items import AttackBatch, Bank
+from aach_lightning.attacks.module import AttackModule
+from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
 from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.steps import SignMomentum
 from aach_lightning.data.pairs import PairBatch
@@ -132,12 +135,9 @@ def craft(network: HashingNetwork, task: Task) -> tuple[Tensor, Tensor]:
         space=Space(EPSILON, "linf", 0.0, 1.0),
         step=lambda: recorder,
         steps=STEPS,
-        positives=POSITIVES,
-        negatives=NEGATIVES,
-        margin=float(BITS),
-        quantisation_weight=0.0,
+        objective=ExchangedTriplet("hinge", 1.0, POSITIVES / 20, NEGATIVES / 20, 0.0),
+        gradients=GradientRule(),
         random_start=False,
-        diversity=None,
         seed=0,
     )
     pairs = PairBatch(torch.arange(3), task.images, torch.zeros(3, 8), torch.zeros(3, 1, dtype=torch.uint8))

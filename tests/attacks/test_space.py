@@ -79,3 +79,22 @@ def test_sign_noise_has_full_strength_where_the_range_allows_it(norm: Norm) -> N
     assert float(length) == pytest.approx(0.25, rel=1e-5)
     at_rim = Space(0.25, norm, 0.0, 1.0).sign_noise(torch.ones(1, 3, 4, 4), signs[:1])
     torch.testing.assert_close(at_rim, (size * signs[:1].float()).clamp(max=0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(*wild)
+def test_one_sided_is_the_nearest_point_that_only_rises(
+    seed: int, epsilon: float, low: float, width: float, size: float
+) -> None:
+    clean, delta = draw(seed, low, low + width, size)
+    projected = Space(epsilon, "one_sided", low, low + width).project(clean, delta)
+    for value, change, found in zip(*(part.flatten().tolist() for part in (clean, delta, projected)), strict=True):
+        # the rim comes last: a clean value below or above the range is brought back into it
+        allowed = min(max(value + min(max(change, 0.0), epsilon), low), low + width) - value
+        assert found == pytest.approx(allowed, abs=4e-6)
+
+
+def test_one_sided_noise_is_zero_or_epsilon() -> None:
+    signs = torch.tensor([[1.0, -1.0, 1.0, -1.0]])
+    noise = Space(0.25, "one_sided", 0.0, 1.0).sign_noise(torch.full((1, 4), 0.5), signs)
+    assert noise.tolist() == [[0.25, 0.0, 0.25, 0.0]]

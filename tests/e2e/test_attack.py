@@ -70,7 +70,7 @@ def test_the_first_run(first: Any) -> None:
         (direction, query) for direction in ("I2T", "T2I") for query in ("clean", "noise", "attack", "white_box")
     ]
     assert result.queries["budget_pairs"] == result.queries["spent_pairs"] == 40
-    assert result.queries["spent_anchors"] == 0
+    assert result.queries["spent_items"] == 0
     assert result.queries["evaluation_items"] == 2 * 3 * 12  # noise, attack, white box; clean codes are in the index
     for row in result.rows:
         assert 0 <= row.map <= 1
@@ -151,8 +151,8 @@ def test_anchors_are_paid_for(variants: dict[str, Any], first: Any) -> None:
     run = variants["anchors"]
     assert run.status == 0, run.errors
     assert run.result["queries"]["spent_pairs"] == 40
-    assert run.result["queries"]["spent_anchors"] == 24
-    paid = {(row["direction"], row["query"]): row["anchors_queried"] for row in run.result["rows"]}
+    assert run.result["queries"]["spent_items"] == 24
+    paid = {(row["direction"], row["query"]): row["items_queried"] for row in run.result["rows"]}
     assert {key: count for key, count in paid.items() if count} == {("I2T", "attack"): 12, ("T2I", "attack"): 12}
     assert "AACH, M = 40 + 12" in run.output
     clean = [row for row in run.result["rows"] if row["query"] in ("clean", "noise")]

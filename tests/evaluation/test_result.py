@@ -23,8 +23,9 @@ def row(**changes: Any) -> Row:
         "psnr": 31.25,
         "ssim": 0.93,
         "pairs_queried": 40,
-        "anchors_queried": 12,
+        "items_queried": 12,
         "needs": "codes",
+        "labels": False,
     }
     return Row(**{**values, **changes})
 
@@ -52,7 +53,7 @@ def test_round_trip(result: Result, tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["result.json"]
     content = json.loads(path.read_bytes().decode("utf-8"))
     assert content["rows"][0]["map"] == 1 / 3  # to the last bit
-    assert content["schema"] == "aach_lightning.result/1"
+    assert content["schema"] == "aach_lightning.result/2"
     assert set(content) == {field.name for field in dataclasses.fields(Result)}
 
 
@@ -65,7 +66,7 @@ def test_row_by_direction_and_query(result: Result) -> None:
 def test_another_schema_is_refused(result: Result, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     dataclasses.replace(result, schema="aach_lightning.result/99").save(path)
-    with pytest.raises(DataError, match=r"result\.json.*result/99.*result/1"):
+    with pytest.raises(DataError, match=r"result\.json.*result/99.*result/2"):
         Result.load(path)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
+from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.result import Query
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.targets.training import CodeIndex
@@ -44,7 +45,11 @@ def index(door: Any, pairs: Pairs) -> CodeIndex:
 def outcome(door: Any, index: CodeIndex, pairs: Pairs, split: Split) -> Callable[..., DirectionOutcome]:
     def compute(modality: Any, deltas: dict[Query, Tensor], paid: tuple[int, int] = (0, 0)) -> DirectionOutcome:
         rows = split.query[:12]
-        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], deltas, paid, seed=0)
+        crafted: dict[Query, Crafted] = {}
+        for query, delta in deltas.items():
+            black = query == "attack"
+            crafted[query] = Crafted(delta, "codes" if black else "weights", black, *(paid if black else (0, 0)))
+        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], crafted, seed=0)
 
     return compute
 
@@ -95,7 +100,8 @@ def test_rows_against_a_naive_computation(
         moved = (codes["clean"].numpy() != codes[name].numpy()).sum(axis=1).mean()
         assert row.distance == pytest.approx(moved)
         assert row.epsilon == (0.0 if name == "clean" else SPACES[modality].epsilon)
-        assert (row.pairs_queried, row.anchors_queried) == ((40, 12) if name == "attack" else (0, 0))
+        assert (row.pairs_queried, row.items_queried) == ((40, 12) if name == "attack" else (0, 0))
+    assert [row.labels for row in found.rows] == [False, False, True, False]
     assert [row.needs for row in found.rows] == ["nothing", "nothing", "codes", "weights"]
     constant = naive_map(torch.ones(12, 1), labels, torch.ones(len(split.database), 1), searched[1])
     assert found.chance == pytest.approx(constant, abs=1e-12)

@@ -70,8 +70,9 @@ def make_run(maps: dict[str, float] | None = None, data: dict[str, Any] | None =
                 psnr=31.25 if image else None,
                 ssim=0.93 if image else None,
                 pairs_queried=config["budget"]["pairs"] if query == "attack" else 0,
-                anchors_queried=0,
+                items_queried=0,
                 needs=NEEDS.get(query, "nothing"),  # type: ignore[arg-type]
+                labels=False,
             )
         )
     return Result(

@@ -34,8 +34,9 @@ def row(direction: Any, query: Any, number: float, **changes: Any) -> Row:
         "psnr": None,
         "ssim": None,
         "pairs_queried": 0,
-        "anchors_queried": 0,
+        "items_queried": 0,
         "needs": {"attack": "codes", "white_box": "weights"}.get(query, "nothing"),
+        "labels": False,
     }
     return Row(**{**values, **changes})
 
@@ -86,7 +87,7 @@ EXTREME = [
         psnr=psnr,
         ssim=ssim,
         pairs_queried=190421 if query == "attack" else 0,
-        anchors_queried=188321 if query == "attack" else 0,
+        items_queried=188321 if query == "attack" else 0,
     )
     for direction, psnr, ssim in (("I2T", 100.0, -0.123), ("T2I", None, None))
     for query, number in (("clean", 1.0), ("noise", 0.0), ("attack", 0.12345), ("white_box", 0.98765))
@@ -111,7 +112,7 @@ def test_every_number_stands_in_80_columns(rows: list[Row]) -> None:
     joined = re.sub(r"\s+", " ", text)
     attack = next(item for item in rows if item.query == "attack")
     assert str(attack.pairs_queried) in joined
-    assert attack.anchors_queried == 0 or str(attack.anchors_queried) in joined
+    assert attack.items_queried == 0 or str(attack.items_queried) in joined
 
 
 def test_an_ordinary_table_line_by_line() -> None:
@@ -132,7 +133,7 @@ def test_an_ordinary_table_line_by_line() -> None:
 
 
 def test_queried_anchors_stand_beside_the_pairs() -> None:
-    lines = printed(result_table(result(row("I2T", "attack", 0.5, pairs_queried=40, anchors_queried=12))))
+    lines = printed(result_table(result(row("I2T", "attack", 0.5, pairs_queried=40, items_queried=12))))
     assert any("AACH, M = 40 + 12" in line for line in lines)
 
 

@@ -28,7 +28,7 @@ def test_a_job_has_the_configuration_as_plain_values_and_the_hashes(
     config = compose_toy("seed=7", "attack.epsilon=4", "logger=wandb_offline")
     job = tracking.make_job(config, "attack", DEPENDS_ON, tmp_path)
     assert json.loads(json.dumps(job.config)) == job.config
-    assert job.config["attack"]["diversity"] == {"probability": 1.0, "smallest": 0.75}
+    assert job.config["attack"]["gradient"]["diversity"] == {"probability": 1.0, "smallest": 0.75}
     assert type(job.config["logger"]["name"]) is str
     assert (job.config["data_hash"], job.config["split_hash"], len(job.config["key"])) == ("d4ta", "sp1it", 32)
     assert (job.kind, job.group, job.memory, job.output) == ("attack", None, tmp_path, Path(config.paths.output))
@@ -61,7 +61,7 @@ def outcome() -> Result:
         row("I2T", "attack", 0.5, psnr=31.5, ssim=0.9, pairs_queried=500),
         row("T2I", "clean", 0.625),
     )
-    queries = {"budget_pairs": 500, "spent_pairs": 480, "spent_anchors": 12, "evaluation_items": 99}
+    queries = {"budget_pairs": 500, "spent_pairs": 480, "spent_items": 12, "evaluation_items": 99}
     target = {"best_epoch": 4, "validation_map": {"i2t": 0.7, "t2i": 0.6}}
     return Result(
         rows, {"I2T": 0.25, "T2I": 0.125}, target, AGREEMENT, queries, {}, {"attack": {"epsilon": 8.0}}, 0, {}
@@ -82,7 +82,7 @@ def test_numbers_of_a_result_have_paths(monkeypatch: pytest.MonkeyPatch) -> None
         "result/T2I/chance": 0.125,
         "queries/budget_pairs": 500,
         "queries/spent_pairs": 480,
-        "queries/spent_anchors": 12,
+        "queries/spent_items": 12,
         "queries/evaluation_items": 99,
         "report/target/best_epoch": 4,
         "report/target/validation_map/i2t": 0.7,

@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import NormName
+from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
+from aach_lightning.runtime.choices import BankName, NormName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
@@ -33,7 +34,7 @@ POSITIVE = [
     "attack.epsilon",
     "attack.text_epsilon",
     "attack.steps",
-    "attack.step_size",
+    "attack.step.size",
     "attack.batch_size",
     "evaluation.queries",
     "evaluation.picture_rows",
@@ -47,19 +48,19 @@ NOT_NEGATIVE = [
     "surrogate.quantisation_weight",
     "surrogate.weight_decay",
     "surrogate.augmentation.noise",
-    "attack.momentum",
-    "attack.margin",
-    "attack.quantisation_weight",
+    "attack.step.momentum",
+    "attack.objective.margin",
+    "attack.objective.quantisation_weight",
     "evaluation.held_out",
     *(f"{owner}.{net}.hidden" for owner in ("target", "surrogate") for net in ("image_net", "text_net")),
 ]
-SHARES = ["attack.positives", "attack.negatives", "attack.diversity.smallest"]
+SHARES = ["attack.objective.positives", "attack.objective.negatives", "attack.gradient.diversity.smallest"]
 RANGES = [  # key, values refused, values allowed
     ("data.image_size", [15, 0, -32], [16]),
     ("target.code_length", [0, -1, 1025], [4, 1024]),
     ("mining.gap", [0, -1, 17], [1, 16]),
     ("surrogate.augmentation.zoom", [-0.1, 1.0, NAN], [0.0, 0.99]),
-    ("attack.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
+    ("attack.gradient.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
     *(
         (f"{owner}.{net}.dropout", [-0.1, 1.0, NAN], [0.0, 0.99])
         for owner in ("target", "surrogate")
@@ -71,8 +72,8 @@ RANGES = [  # key, values refused, values allowed
 ]
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
-    *("attack.epsilon", "attack.text_epsilon", "attack.step_size", "target.gamma", "target.eta", "surrogate.margin"),
-    *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.momentum"),
+    *("attack.epsilon", "attack.text_epsilon", "attack.step.size", "target.gamma", "target.eta", "surrogate.margin"),
+    *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.step.momentum"),
 ]
 
 
@@ -139,7 +140,21 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ({"target.name": "ssah"}, "target.name=ssah: must be one of dcmh"),
         ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
         ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
-        ({"attack.positives": 0.75, "attack.negatives": 0.5}, "attack.positives + attack.negatives=1.25: the two"),
+        (
+            {"attack.objective.positives": 0.75, "attack.objective.negatives": 0.5},
+            "attack.objective.positives + attack.objective.negatives=1.25: the two",
+        ),
+        ({"attack.bank": BankName.train}, "attack.bank=train: must be queried under attack.source=surrogate"),
+        ({"attack.gradient.scales": 0}, "attack.gradient.scales=0: must lie in 1 to 8"),
+        ({"attack.gradient.smoothing": 4}, "attack.gradient.smoothing=4: must be odd"),
+        ({"attack.gradient.neighbours": -1}, "attack.gradient.neighbours=-1: must be at least 0"),
+        ({"attack.norm": NormName.one_sided, "attack.epsilon": 2.5}, "attack.epsilon=2.5: must be a whole number"),
+        (
+            {"attack.objective": CmlaObjectiveConfig(intra_weight=-1.0, distortion_weight=0.0)},
+            "attack.objective.intra_",
+        ),
+        ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
+        ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),
         (
             {"surrogate.triplet_weight": 0.0, "surrogate.quantisation_weight": 0.0},
             "surrogate.triplet_weight + surrogate.quantisation_weight=0.0: nothing would be learned",

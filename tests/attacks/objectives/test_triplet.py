@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aach_lightning.attacks.objectives import exchanged_triplet, nearest_and_farthest
+from aach_lightning.attacks.objectives.triplet import exchanged_triplet, nearest_and_farthest
 
 
 def uniform(*shape: int, seed: int) -> Tensor:

@@ -1,0 +1,117 @@
+"""The parts of an attack, from the configuration."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.attacks.diversity import InputDiversity
+from aach_lightning.attacks.gradients import GradientRule
+from aach_lightning.attacks.items import Bank, Modality
+from aach_lightning.attacks.module import AttackModule
+from aach_lightning.attacks.objectives.objective import Objective
+from aach_lightning.attacks.space import Space
+from aach_lightning.attacks.steps import Step
+from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.runtime.attack_schemas import AttackConfig
+from aach_lightning.runtime.batches import map_batches
+from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.runtime.instantiate import instantiate
+from aach_lightning.runtime.schemas import RunConfig
+
+
+def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Space:
+    """Bounds of delta for one modality, in units of the input."""
+    if modality == "image":
+        return Space(config.epsilon / 255, config.norm.value, 0.0, 1.0)
+    return Space(config.text_epsilon, config.norm.value, pairs.text_low, pairs.text_high)
+
+
+def make_objective(config: AttackConfig) -> Objective:
+    """The objective that the configuration names."""
+    return cast(Objective, instantiate(asdict(config.objective)))
+
+
+def build_bank(
+    source: HashingNetwork,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    modality: Modality,
+    objective: Objective,
+    answers: Tensor | None,
+    device: torch.device,
+) -> Bank:
+    """Hash the items that the attacker knows.
+
+    Args:
+        source: Gives the relaxed codes.
+        pairs: The data set.
+        rows: int64, M rows.
+        modality: The attacked modality.
+        objective: Says whether codes of that modality and labels are needed too.
+        answers: M x K, the target's codes of the other modality where they shall decide the ranking; else the source's.
+        device: Where to compute.
+    """
+    source = source.to(device)
+    hashes: dict[Modality, Callable[[PairBatch], Tensor]] = {
+        "image": lambda batch: source.hash_images(batch.images),
+        "text": lambda batch: source.hash_texts(batch.texts),
+    }
+    other: Modality = "text" if modality == "image" else "image"
+    wanted: list[Modality] = [other, modality] if objective.needs_own else [other]
+
+    def compute(some: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        batch = pairs.batch(some).to(device)
+        return tuple(hashes[half](batch) for half in wanted)
+
+    relaxed = map_batches(compute, rows)
+    return Bank(
+        relaxed[0],
+        binary_codes(relaxed[0]) if answers is None else answers,
+        relaxed[1] if objective.needs_own else None,
+        torch.from_numpy(pairs.labels[rows]) if objective.needs_labels else None,
+    )
+
+
+def build_module(
+    config: RunConfig, source: HashingNetwork, bank: Bank, objective: Objective, pairs: Pairs, modality: Modality
+) -> AttackModule:
+    """The module that learns deltas of one modality against `source`."""
+    attack = config.attack
+    space = attack_space(attack, pairs, modality)
+
+    def new_step() -> Step:
+        return cast(Step, instantiate(asdict(attack.step), unit=space.epsilon))
+
+    return AttackModule(
+        BFloat16Network(source) if config.trainer.precision.startswith("bf16") else source,
+        bank,
+        objective,
+        modality,
+        space,
+        new_step,
+        _gradients(config, space, modality),
+        attack.steps,
+        attack.random_start,
+        config.seed,
+        record=config.logger.name is not LoggerName.none,
+    )
+
+
+def _gradients(config: RunConfig, space: Space, modality: Modality) -> GradientRule:
+    gradient, images = config.attack.gradient, modality == "image"
+    diversity = InputDiversity(gradient.diversity.probability, gradient.diversity.smallest, config.seed)
+    return GradientRule(
+        diversity if images and diversity.probability > 0 else None,
+        gradient.scales,
+        gradient.smoothing if images else 1,
+        gradient.neighbours,
+        gradient.radius * space.epsilon,
+        config.seed,
+    )

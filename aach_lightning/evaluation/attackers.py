@@ -1,0 +1,154 @@
+"""Who attacks: the networks that give gradients, what is known beside them, and what was paid for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.attacks.build import make_objective
+from aach_lightning.attacks.crafting import ensure_deltas
+from aach_lightning.attacks.items import Modality
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.result import Needs, Query
+from aach_lightning.networks.build import with_known_defence
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.choices import BankName, SourceName
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.stopwatch import Stopwatch
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate, queried_rows
+from aach_lightning.targets.blackbox import BlackBox
+from aach_lightning.targets.training import load_target
+
+
+@dataclass(frozen=True)
+class Attacker:
+    """One row of the table, before it attacks.
+
+    Attributes:
+        query: Name of the row.
+        source: Gives the gradients.
+        key: Artifact key of the source's weights.
+        needs: What the attacker has of the target.
+        labels: Whether it is told labels.
+        known: int64, M rows of the data set whose codes it ranks.
+        answers: The target's codes of these, where it has asked for them.
+        pairs: Pairs that it has paid for.
+    """
+
+    query: Query
+    source: HashingNetwork
+    key: str
+    needs: Needs
+    labels: bool
+    known: NDArray[np.int64]
+    answers: Answers | None
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Crafted:
+    """What an attacker has made of the attacked items.
+
+    Attributes:
+        delta: float32, Q x the shape of the attacked inputs.
+        needs: What the attacker has of the target.
+        labels: Whether it is told labels.
+        pairs_queried: Pairs that it has paid for.
+        items_queried: Codes of attacked items that it has paid for.
+    """
+
+    delta: Tensor
+    needs: Needs
+    labels: bool
+    pairs_queried: int
+    items_queried: int
+
+
+def find_attackers(
+    config: RunConfig, pairs: Pairs, split: Split, target: Artifact, surrogate: Artifact | None
+) -> list[Attacker]:
+    """The attack that the configuration describes, and its white-box reference where one is wanted.
+
+    Args:
+        config: The whole configuration.
+        pairs: The data set.
+        split: Says what the target was trained on.
+        target: Trained.
+        surrogate: Trained; None where the attack follows the target's own gradients.
+    """
+    labels = make_objective(config.attack).needs_labels
+    asked = queried_rows(split, config.budget.pairs, config.seed)
+
+    def white_box(query: Query) -> Attacker:
+        known = split.train if config.attack.bank is BankName.train else asked
+        source = with_known_defence(config, load_target(config.target, pairs, target))
+        return Attacker(query, source, target.key, "weights", labels, known, None, 0)
+
+    if config.attack.source is SourceName.target or surrogate is None:
+        return [white_box("attack")]
+    answers = load_answers(surrogate)
+    network = with_known_defence(config, load_surrogate(config, pairs, surrogate))
+    black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
+    return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
+
+
+def craft(
+    config: RunConfig,
+    attackers: list[Attacker],
+    door: BlackBox,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    modality: Modality,
+    store: ArtifactStore,
+    watch: Stopwatch,
+) -> dict[Query, Crafted]:
+    """Let each attacker attack one half of the items.
+
+    Args:
+        config: The whole configuration.
+        attackers: Who attacks.
+        door: The metered door, for the codes of attacked items where the configuration asks for them.
+        pairs: The data set.
+        rows: int64, Q attacked rows.
+        modality: Which half is attacked.
+        store: Where deltas lie.
+        watch: Measures each attacker.
+    """
+    anchors = None
+    if config.attack.query_anchor:
+        anchors = ranks.on_first(partial(_query_anchors, door, pairs, rows, modality))
+    crafted: dict[Query, Crafted] = {}
+    for attacker in attackers:
+        answers = None
+        if anchors is not None and attacker.answers is not None:
+            answers = attacker.answers.text_codes if modality == "image" else attacker.answers.image_codes
+        with watch.stage(f"{attacker.query} {modality}") as speed:
+            delta = ensure_deltas(
+                config,
+                attacker.query,
+                attacker.source,
+                attacker.key,
+                attacker.known,
+                answers,
+                pairs,
+                rows,
+                anchors,
+                modality,
+                store,
+                speed,
+            )
+        paid = 0 if anchors is None or attacker.needs == "weights" else len(anchors)
+        crafted[attacker.query] = Crafted(delta, attacker.needs, attacker.labels, attacker.pairs, paid)
+    return crafted
+
+
+def _query_anchors(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
+    batch = pairs.batch(rows)
+    ask: Callable[[Tensor], Tensor] = door.query_images if modality == "image" else door.query_texts
+    return ask(batch.images if modality == "image" else batch.texts)

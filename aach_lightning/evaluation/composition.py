@@ -1,0 +1,73 @@
+"""A run's Result, from everything that was measured."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aach_lightning.attacks.items import Modality
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.rows import DirectionOutcome
+from aach_lightning.runtime.run import versions
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.split_schemas import protocol_name
+from aach_lightning.runtime.stopwatch import Stopwatch
+
+
+def compose_result(
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    report: dict[str, Any],
+    outcomes: dict[Modality, DirectionOutcome],
+    agreement: dict[str, float],
+    evaluation_items: int,
+    watch: Stopwatch,
+) -> Result:
+    """Put together what a run has measured.
+
+    Args:
+        config: The whole configuration.
+        pairs: The data set.
+        split: Its parts.
+        report: Of the target's training.
+        outcomes: By attacked modality.
+        agreement: Of the surrogate with the target; empty where there is none.
+        evaluation_items: Images and texts that measurements have sent to the target.
+        watch: Seconds and memory of the stages.
+    """
+    rows = tuple(row for outcome in outcomes.values() for row in outcome.rows)
+    attacks = [row for row in rows if row.query == "attack"]
+    plain: dict[str, Any] = asdict(config)
+    del plain["paths"]
+    return Result(
+        rows=rows,
+        chance={outcome.rows[0].direction: outcome.chance for outcome in outcomes.values()},
+        target=report,
+        surrogate=agreement,
+        queries={
+            "budget_pairs": config.budget.pairs,
+            "spent_pairs": max(row.pairs_queried for row in attacks),
+            "spent_items": sum(row.items_queried for row in attacks),
+            "evaluation_items": evaluation_items,
+        },
+        data={
+            "name": pairs.name,
+            "note": pairs.note,
+            "pairs": len(pairs),
+            "skipped": pairs.skipped,
+            "attacked": config.evaluation.queries,
+            "protocol": protocol_name(config.split),
+            "query": len(split.query),
+            "train": len(split.train),
+            "database": len(split.database),
+            "labels": len(pairs.label_names),
+            "text_width": len(pairs.words),
+            "hash": pairs.fingerprint,
+            "split_hash": split.fingerprint,
+        },
+        config=plain,
+        seed=config.seed,
+        versions=versions(),
+        stages=watch.stages,
+    )
