@@ -17,19 +17,21 @@ from aach_lightning.targets.training import load_target
 def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
     """Put a trained target behind a metered door for the attacker, and another one for measurements.
 
-    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item. Runs are told apart by what
-    they send: equal seed, budget and attacked items share one count.
+    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
+    one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count.
     """
-    anchors = 0
-    if config.attack.query_anchor:
-        anchors = config.evaluation.queries * _directions(config)
-    run = {
+    halves = _directions(config)
+    anchors = config.evaluation.queries * halves if config.attack.query_anchor else 0
+    wanted = 0 if config.attack.target_item is None else halves
+    run: dict[str, Any] = {
         "seed": config.seed,
         "pairs": config.budget.pairs,
         "anchors": anchors,
-        "modality": config.attack.modality.value if anchors else None,
+        "modality": config.attack.modality.value if anchors or wanted else None,
     }
-    return _doors(config, pairs, artifact, config.budget.pairs + anchors, run)
+    if wanted:
+        run["item"] = config.attack.target_item
+    return _doors(config, pairs, artifact, config.budget.pairs + anchors + wanted, run)
 
 
 def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
@@ -38,7 +40,7 @@ def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tupl
     It is `attack.queries` for each attacked direction, and no pair. Equal searches of equal items share one count.
     """
     attack = config.attack
-    run = {
+    run: dict[str, Any] = {
         "seed": config.seed,
         "search": None if attack.search is None else asdict(attack.search),
         "queries": attack.queries,
