@@ -19,6 +19,7 @@ from aach_lightning.evaluation.composition import compose_result
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.searching import craft_by_search
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
 from aach_lightning.evaluation.targeted import choose_aim
 from aach_lightning.evaluation.words import check_words, draw_edits, edits_texts, word_changes
@@ -38,7 +39,7 @@ from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate, queried_rows
-from aach_lightning.targets.access import open_target
+from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.training import CodeIndex, ensure_target, read_report
 
 RESULT, PICTURE, SPLIT, WORDS = "result.json", "attack.png", "split.json", "words.json"
@@ -69,6 +70,17 @@ def train(config: RunConfig) -> None:
 
 def attack(config: RunConfig) -> None:
     """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _show(config, finished, Console()))
+
+
+def measure(config: RunConfig) -> None:
+    """The same without a word: what was found is written into the folder of the run."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _publish(config, finished))
+
+
+def _finish(config: RunConfig) -> Artifact:
     ranks.on_first(lambda: check_login(config.logger))
     watch = Stopwatch()
     store = ArtifactStore(Path(config.paths.store))
@@ -86,7 +98,7 @@ def attack(config: RunConfig) -> None:
     if not finished.built and wanted_by_agent(config.logger):
         with track(config.logger, make_job(config, "attack", depends_on, Path(config.paths.output)), at_once=True):
             track_result(Result.load(finished.path / RESULT))
-    ranks.on_first(lambda: _publish(config, finished, Console()))
+    return finished
 
 
 def _attack(
@@ -97,14 +109,17 @@ def _attack(
     with watch.stage("target"):
         target = ensure_target(config, pairs, split, store)
         index = CodeIndex.load(target.path)
-        black_box, door = open_target(config, pairs, target)
+        by_search = config.attack.source is SourceName.queries
+        black_box, door = (open_for_search if by_search else open_target)(config, pairs, target)
     surrogate = None
     if config.attack.source is SourceName.surrogate:
         with watch.stage("surrogate"):
             surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
-    attackers = find_attackers(config, pairs, split, target, surrogate)
+    attackers = [] if by_search else find_attackers(config, pairs, split, target, surrogate)
     crafted = {
-        modality: craft(config, attackers, black_box, pairs, rows, modality, store, watch, aim)
+        modality: craft_by_search(config, target, black_box, pairs, rows, modality, store, watch)
+        if by_search
+        else craft(config, attackers, black_box, pairs, rows, modality, store, watch, aim)
         for modality in _modalities(config)
     }
     edited = edits_texts(config.attack)
@@ -152,13 +167,18 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
-def _publish(config: RunConfig, finished: Artifact, console: Console) -> None:
-    """Put a result into the folder of the run, and show it."""
+def _publish(config: RunConfig, finished: Artifact) -> Result:
+    """Put a result into the folder of the run."""
     output = Path(config.paths.output)
     for name in (SPLIT, PICTURE, WORDS, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
-    show(Result.load(output / RESULT), console)
+    return Result.load(output / RESULT)
+
+
+def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
+    output = Path(config.paths.output)
+    show(_publish(config, finished), console)
     if (output / WORDS).exists():
         show_words(json.loads((output / WORDS).read_text(encoding="utf-8")), console)
         console.print(f"words:   {output / WORDS}", markup=False, soft_wrap=True)

@@ -66,7 +66,7 @@ def ensure_deltas(
     """
     attack = asdict(config.attack)
     # neither changes a delta: each item is attacked on its own
-    for key in ("name", "source", "bank", "modality", *idle_keys(modality)):
+    for key in ("name", "source", "bank", "modality", "search", "queries", *idle_keys(modality)):
         del attack[key]
     objective = make_objective(config.attack)
     depends_on: dict[str, Any] = {

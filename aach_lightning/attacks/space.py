@@ -41,10 +41,10 @@ class Space:
         shortened: Tensor = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
         return shortened
 
-    def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
-        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range.
+    def entry_size(self, entries: int) -> float:
+        """Size of each of `entries` entries of a delta that fills the ball evenly: epsilon, or its share under l2."""
+        return self.epsilon / entries**0.5 if self.norm == "l2" else self.epsilon
 
-        Under l2 every entry gets the same size, epsilon / sqrt(number of entries).
-        """
-        size = self.epsilon / signs[0].numel() ** 0.5 if self.norm == "l2" else self.epsilon
-        return self.project(clean, size * signs)
+    def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
+        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range."""
+        return self.project(clean, self.entry_size(signs[0].numel()) * signs)

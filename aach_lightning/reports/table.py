@@ -20,7 +20,7 @@ def result_table(result: Result) -> Table:
     """Lay out the rows of a result; drops are against the clean queries of the same direction.
 
     M is the number of pairs that the attacker has paid for, with the codes of attacked items that it asked for after a
-    plus sign. Where the terminal is narrow, names are wrapped and numbers never cut.
+    plus sign; a search pays for these alone. Where the terminal is narrow, names are wrapped and numbers never cut.
     """
     data, config = result.data, result.config
     table = Table(
@@ -64,11 +64,15 @@ def _cells(row: Row) -> list[str]:
         f"{row.rms:.3f}",
         "" if row.psnr is None else f"{row.psnr:.1f}",
         "" if row.ssim is None else f"{row.ssim:.2f}",
-        row.needs,
+        row.needs + (", labels" if row.labels else ""),
     ]
 
 
 def _paid(attack: str, row: Row) -> str:
+    if row.needs == "weights":
+        return attack.upper()
+    if row.items_queried and not row.pairs_queried:
+        return f"{attack.upper()}, {row.items_queried:,} queries"
     return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.items_queried}" if row.items_queried else "")
 
 

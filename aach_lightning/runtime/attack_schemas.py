@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from aach_lightning.runtime.choices import BankName, Modality, NormName, SourceName, TextForm, TripletForm
+from aach_lightning.runtime.search_schemas import SearchConfig
 
 _OBJECTIVES = "aach_lightning.attacks.objectives"
 
@@ -129,7 +130,7 @@ class AttackConfig:
     """How delta is learned."""
 
     name: str = MISSING
-    source: SourceName = MISSING  # surrogate: black box; target: white box
+    source: SourceName = MISSING  # surrogate: black box; target: white box; queries: black box, by a search
     bank: BankName = MISSING
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     step: StepConfig = field(default_factory=StepConfig)
@@ -149,3 +150,5 @@ class AttackConfig:
     random_start: bool = MISSING
     query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
     batch_size: int = MISSING
+    search: SearchConfig | None = None  # of source=queries, in place of bank, objective, step and gradient
+    queries: int | None = None  # of source=queries: what it may spend on all attacked items of a direction together

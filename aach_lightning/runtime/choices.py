@@ -62,6 +62,7 @@ class SourceName(StrEnum):
 
     surrogate = "surrogate"
     target = "target"
+    queries = "queries"  # nobody's: codes of changed items are asked for
 
 
 class BankName(StrEnum):
