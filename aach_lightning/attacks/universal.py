@@ -1,4 +1,4 @@
-"""UniversalModule: one delta for all inputs, learned on the queried pairs. LightningModule 3."""
+"""UniversalModule: one delta for all inputs, learned on the queried pairs."""
 
 from collections.abc import Sequence
 from typing import Any
