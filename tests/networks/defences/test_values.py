@@ -119,3 +119,18 @@ def test_images_stay_images(defence: nn.Module) -> None:
             assert 0 <= float(found.min()) <= float(found.max()) <= 1
     assert not torch.equal(defence(images(5)), images(5))
     assert not list(defence.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: only there operations may be undeterministic")
+@pytest.mark.parametrize("defence", ALL)
+def test_on_a_gpu_it_is_deterministic_and_the_same(defence: nn.Module) -> None:
+    torch.use_deterministic_algorithms(True)
+    weights, found = images(3, seed=1), []
+    for device in ("cpu", "cuda", "cuda"):
+        batch = images(3).to(device).requires_grad_()
+        defended = defence(batch)
+        (gradient,) = torch.autograd.grad((defended * weights.to(device)).sum(), batch)
+        found.append((defended.detach().cpu(), gradient.cpu()))
+    for expected, other in zip(found[0], found[1], strict=True):
+        torch.testing.assert_close(other, expected, rtol=1e-4, atol=2e-5)
+    assert all(map(torch.equal, found[1], found[2]))
