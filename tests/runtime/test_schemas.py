@@ -99,8 +99,6 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
     if key == "protocol" and option != "random":
         root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
-    if (key, option) == ("attack", "nes"):
-        root = ["attack.queries=2000"]  # it needs some for each item
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":
