@@ -10,6 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
+from aach_lightning.benchmark import __main__ as benchmark_command
+from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.data import __main__ as data_command
 from aach_lightning.reports import __main__ as reports_command
 from aach_lightning.runtime.schemas import register_schemas
@@ -54,6 +56,12 @@ def test_commands_on_a_page_can_be_given(words: list[str]) -> None:
         return
     if words[:2] == ["-m", "aach_lightning.reports"]:
         assert reports_command.command_line().parse_args(words[2:])
+        return
+    if words[:2] == ["-m", "aach_lightning.benchmark"]:
+        options = benchmark_command.command_line().parse_intermixed_args(words[2:])
+        methods = chosen_methods(load_plan(options.plan), options.methods)
+        for job in make_jobs(methods, options.overrides):
+            assert compose_job(job, Path("out"))
         return
     assert program in ("train.py", "attack.py") or (ROOT / program).is_file(), words
     if program not in ("train.py", "attack.py"):

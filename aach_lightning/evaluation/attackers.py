@@ -17,6 +17,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
+from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.ensemble import soften
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
@@ -94,12 +95,12 @@ def find_attackers(
 
     def white_box(query: Query) -> Attacker:
         known = split.train if config.attack.bank is BankName.train else asked
-        network = soften(load_target(config.target, pairs, target), slope)
+        network = with_known_defence(config, soften(load_target(config.target, pairs, target), slope))
         return Attacker(query, network, target.key, "weights", labels, known, None, 0)
 
     if config.attack.source is SourceName.target or surrogate is None or answers is None:
         return [white_box("attack")]
-    network = soften(load_surrogate(config, pairs, surrogate), slope)
+    network = with_known_defence(config, soften(load_surrogate(config, pairs, surrogate), slope))
     if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
         black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
     else:

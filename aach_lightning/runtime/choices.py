@@ -49,6 +49,14 @@ class Supervision(StrEnum):
     labels = "labels"  # labels of public pairs; nothing is asked
 
 
+class AdversarialMethod(StrEnum):
+    """How a trained target is hardened."""
+
+    none = "none"
+    cmla = "cmla"  # fine-tuned on its train pairs and on adversarial ones that were crafted before
+    pgd = "pgd"  # fine-tuned on its train pairs and on adversarial ones that are crafted in each step
+
+
 class Modality(StrEnum):
     """Which half of a query is perturbed."""
 

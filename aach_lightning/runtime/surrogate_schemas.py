@@ -69,7 +69,7 @@ class AugmentationConfig:
 
 
 @dataclass
-class AdversarialConfig:
+class AdversaryConfig:
     """Adversarial training of the surrogate; it costs no query. Needs image_net.frozen=false."""
 
     epsilon: float = MISSING  # largest change, in 1/255; 0 for none
@@ -99,7 +99,7 @@ class SurrogateConfig:
     batch_size: int = MISSING
     epochs: int = MISSING
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    adversarial: AdversaryConfig = field(default_factory=AdversaryConfig)
 
 
 MINING_SCHEMAS: dict[str, type[MiningConfig]] = {

@@ -15,13 +15,12 @@ def check_search(config: RunConfig, found: Mistakes) -> None:
         need(attack.queries is None, "attack.queries", attack.queries, allowed)
         return
     need(search is not None, "attack.search", search, "must be nes, square or signhunter under attack.source=queries")
-    each = 4 if isinstance(search, NESConfig) else 2  # its own code, two probes of NES, and a change
+    items = config.evaluation.queries
     need(
-        attack.queries is not None and attack.queries >= each * config.evaluation.queries,
+        attack.queries is not None and attack.queries >= 2 * items,
         "attack.queries",
         attack.queries,
-        f"must be at least {each * config.evaluation.queries}, {each} for each of "
-        f"evaluation.queries={config.evaluation.queries} items: this search does nothing with fewer",
+        f"must be at least {2 * items}: the own codes of evaluation.queries={items} items and a change of each",
     )
     need(not attack.query_anchor, "attack.query_anchor", True, "must be false: a search asks for these codes anyway")
     if isinstance(search, SquareConfig):

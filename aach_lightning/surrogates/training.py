@@ -82,7 +82,7 @@ def ensure_surrogate(
         first = first_round(config)
 
         def build(folder: Path) -> None:
-            _train(first, pairs, queried_rows(split, first.budget.pairs, first.seed), door, folder)
+            _train(first, pairs, queried_rows(split, first.budget.pairs, first.seed), door, folder, "first surrogate")
 
         # not the surrogate of a run with so small a budget: the count of what was spent belongs to this one
         depends_on = {**_depends_on(first, target), "first_round_of": config.budget.pairs}
@@ -119,7 +119,9 @@ def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
     }
 
 
-def _train(config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], door: BlackBox, folder: Path) -> None:
+def _train(
+    config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], door: BlackBox, folder: Path, name: str = "surrogate"
+) -> None:
     surrogate, bits = config.surrogate, config.target.code_length
     network = build_surrogate(config, pairs)
     check_shareable(network, config.trainer.accelerator)
@@ -156,9 +158,9 @@ def _train(config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], door: Black
         config.seed,
     )
     checkpoints = folder / CHECKPOINTS
-    with stage_logger("surrogate") as logger:
+    with stage_logger(name.replace(" ", "_")) as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
-        trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)
+        trainer = make_trainer(config.trainer, folder, f"training the {name}", surrogate.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
     if not ranks.is_first():
         return

@@ -22,7 +22,7 @@ def runs(launcher: Any, scenes: tuple[str, ...]) -> dict[str, Any]:
         "again": (*scenes, "attack=square", f"attack.queries={QUERIES}"),
         "images": (*scenes, "attack=square", f"attack.queries={QUERIES}", "attack.modality=image"),
         "as many as pairs": (*scenes, "attack=square"),
-        "too few": (*scenes, "attack=nes"),
+        "too few": (*scenes, "attack=nes", "attack.queries=23"),
         "aach": scenes,
     }
     found = launcher.run_forked([("attack.py", arguments, "searched") for arguments in commands.values()])
@@ -86,7 +86,9 @@ def test_the_default_is_as_many_queries_as_pairs(runs: dict[str, Any]) -> None:
 
 def test_fewer_queries_than_a_search_can_use_are_refused(runs: dict[str, Any]) -> None:
     assert runs["too few"].status == 2
-    assert "attack.queries=40: must be at least 48, 4 for each of evaluation.queries=12 items" in runs["too few"].errors
+    assert (
+        "attack.queries=23: must be at least 24: the own codes of evaluation.queries=12 items" in runs["too few"].errors
+    )
 
 
 def test_searches_train_no_surrogate_and_take_nothing_from_the_budget_of_pairs(

@@ -1,5 +1,6 @@
 """The attack stage of a search: deltas of many items, batch by batch; only the first process asks."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,8 @@ from aach_lightning.runtime.progress import progress_columns
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import numerics
+
+log = logging.getLogger(__name__)
 
 BATCH = 64  # items that ask together, which is what the door sends to a target at a time
 
@@ -84,7 +87,10 @@ def ensure_searched(
                     save_tensors(file, vars(look(Problem(counted, clean, items.ids, space, limit, config.seed))))
                 bar.update(task, completed=min((number + 1) * BATCH, len(rows)) * limit)  # items may end early
         parts = [load_tensors(file) for file in files]
-        save_tensors(folder / DELTA, {name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        if not bool(found["delta"].any()):
+            log.warning("the search has changed no %s: %d queries for each may be too few for it", modality, limit)
+        save_tensors(folder / DELTA, found)
         for file in files:
             file.unlink()
 

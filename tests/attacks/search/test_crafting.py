@@ -74,9 +74,8 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def desk(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Desk]:
     def opened(name: str, *overrides: str) -> Desk:
-        return Desk(
-            compose_toy(*(overrides or SEARCHES["square"]), f"attack.queries={QUERIES}"), toy_pairs, tmp_path / name
-        )
+        config = compose_toy(f"attack.queries={QUERIES}", *(overrides or SEARCHES["square"]))
+        return Desk(config, toy_pairs, tmp_path / name)
 
     return opened
 
@@ -203,3 +202,12 @@ def test_the_other_processes_do_not_ask(desk: Callable[..., Desk], monkeypatch: 
 
     monkeypatch.setattr("aach_lightning.runtime.ranks.on_first", lambda function: True)
     assert same(here.search(codes=refused), first)
+
+
+@pytest.mark.parametrize(("name", "warned"), [("nes", True), ("square", False)])
+def test_a_search_that_changes_nothing_says_so(
+    desk: Callable[..., Desk], caplog: pytest.LogCaptureFixture, name: str, warned: bool
+) -> None:
+    found = desk("one", *SEARCHES[name], "attack.queries=20").search()
+    assert bool(found.delta.any()) is not warned
+    assert ("2 queries for each may be too few" in caplog.text) is warned
