@@ -100,6 +100,7 @@ def rows_of(path: str, result: Result) -> list[dict[str, Any]]:
         "target": flat.get("target.name"),
         "code_length": flat.get("target.code_length"),
         **{f"{who}_{net}": _backbone(flat, f"{who}.{net}") for who in ("target", "surrogate") for net in _NETS},
+        "surrogate_image_net": _members(flat),
         "attack": flat.get("attack.name"),
         "protocol": data.get("protocol", flat.get("split.name")),
         "data_pairs": data.get("pairs"),
@@ -128,6 +129,14 @@ def rows_of(path: str, result: Result) -> list[dict[str, Any]]:
     if not rows:
         raise DataError(f"{path} has no rows")
     return rows
+
+
+def _members(flat: Mapping[str, Any]) -> str | None:
+    """The image nets of the surrogate: the first, and those that are averaged with it."""
+    start = "surrogate.members."
+    names = dict.fromkeys(key.removeprefix(start).split(".")[0] for key in flat if key.startswith(start))
+    parts = [_backbone(flat, part) for part in ("surrogate.image_net", *(f"{start}{name}" for name in names))]
+    return " + ".join(part for part in parts if part is not None) or None
 
 
 def _backbone(flat: Mapping[str, Any], part: str) -> str | None:
