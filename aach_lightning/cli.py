@@ -1,5 +1,6 @@
 """The two commands, each a list of steps."""
 
+import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,13 +19,17 @@ from aach_lightning.evaluation.composition import compose_result
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.searching import craft_by_search
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
+from aach_lightning.evaluation.targeted import choose_aim
+from aach_lightning.evaluation.words import check_words, draw_edits, edits_texts, word_changes
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
 from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
+from aach_lightning.reports.words import show_words
 from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import SourceName, Stage
-from aach_lightning.runtime.files import digest_json, write_bytes
+from aach_lightning.runtime.files import digest_json, write_bytes, write_json
 from aach_lightning.runtime.loggers import track
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.split_schemas import protocol_name
@@ -33,12 +38,12 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
-from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
-from aach_lightning.targets.access import open_target
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate, queried_rows
+from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
 
-RESULT, PICTURE, SPLIT = "result.json", "attack.png", "split.json"
+RESULT, PICTURE, SPLIT, WORDS = "result.json", "attack.png", "split.json", "words.json"
 
 
 def train(config: RunConfig) -> None:
@@ -66,11 +71,24 @@ def train(config: RunConfig) -> None:
 
 def attack(config: RunConfig) -> None:
     """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _show(config, finished, Console()))
+
+
+def measure(config: RunConfig) -> None:
+    """The same without a word: what was found is written into the folder of the run."""
+    finished = _finish(config)
+    ranks.on_first(lambda: _publish(config, finished))
+
+
+def _finish(config: RunConfig) -> Artifact:
     ranks.on_first(lambda: check_login(config.logger))
     watch = Stopwatch()
     store = ArtifactStore(Path(config.paths.store))
     with watch.stage("data"):
         pairs, split = _data(config)
+        if edits_texts(config.attack):
+            check_words(pairs)
     depends_on = _depends_on(config, pairs, split)
 
     def build(folder: Path) -> None:
@@ -81,26 +99,31 @@ def attack(config: RunConfig) -> None:
     if not finished.built and wanted_by_agent(config.logger):
         with track(config.logger, make_job(config, "attack", depends_on, Path(config.paths.output)), at_once=True):
             track_result(Result.load(finished.path / RESULT))
-    ranks.on_first(lambda: _publish(config, finished, Console()))
+    return finished
 
 
 def _attack(
     config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore, watch: Stopwatch, folder: Path
 ) -> None:
+    rows = split.query[: config.evaluation.queries]
+    aim = choose_aim(config.attack, pairs, rows, queried_rows(split, config.budget.pairs, config.seed), config.seed)
     with watch.stage("target"):
         target = ensure_deployed(config, pairs, split, store)
         index = CodeIndex.load(target.path)
-        black_box, door = open_target(config, pairs, target)
+        by_search = config.attack.source is SourceName.queries
+        black_box, door = (open_for_search if by_search else open_target)(config, pairs, target)
     surrogate = None
     if config.attack.source is SourceName.surrogate:
         with watch.stage("surrogate"):
             surrogate = ensure_surrogate(config, pairs, split, target, black_box, store)
-    attackers = find_attackers(config, pairs, split, target, surrogate)
-    rows = split.query[: config.evaluation.queries]
+    attackers = [] if by_search else find_attackers(config, pairs, split, target, surrogate)
     crafted = {
-        modality: craft(config, attackers, black_box, pairs, rows, modality, store, watch)
+        modality: craft_by_search(config, target, black_box, pairs, rows, modality, store, watch)
+        if by_search
+        else craft(config, attackers, black_box, pairs, rows, modality, store, watch, aim)
         for modality in _modalities(config)
     }
+    edited = edits_texts(config.attack)
     outcomes: dict[Modality, DirectionOutcome] = {}
     with watch.stage("measurement"):
         for modality, made in crafted.items():
@@ -114,6 +137,8 @@ def _attack(
                 attack_space(config.attack, pairs, modality),
                 made,
                 config.seed,
+                draw_edits(config.attack, pairs, rows, config.seed) if edited and modality == "text" else None,
+                None if aim is None else aim.wanted,
             )
         agreement = {} if surrogate is None else _agreement(config, pairs, split, surrogate, index)
     seen = sum(ranks.everyones(door.items))
@@ -122,6 +147,9 @@ def _attack(
     split.save(folder / SPLIT)
     result = compose_result(config, pairs, split, read_report(target), outcomes, agreement, seen, watch)
     result.save(folder / RESULT)
+    if edited:
+        made = crafted["text"]
+        write_json(folder / WORDS, word_changes(pairs, rows, {query: made[query].delta for query in made}))
     exhibits: list[Exhibit] = []
     if "image" in outcomes:
         exhibits = attack_gallery(config, pairs, split, rows, outcomes["image"], crafted["image"]["attack"].delta)
@@ -140,13 +168,21 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
-def _publish(config: RunConfig, finished: Artifact, console: Console) -> None:
-    """Put a result into the folder of the run, and show it."""
+def _publish(config: RunConfig, finished: Artifact) -> Result:
+    """Put a result into the folder of the run."""
     output = Path(config.paths.output)
-    for name in (SPLIT, PICTURE, RESULT):  # the result last: where it is, the others are
+    for name in (SPLIT, PICTURE, WORDS, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
-    show(Result.load(output / RESULT), console)
+    return Result.load(output / RESULT)
+
+
+def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
+    output = Path(config.paths.output)
+    show(_publish(config, finished), console)
+    if (output / WORDS).exists():
+        show_words(json.loads((output / WORDS).read_text(encoding="utf-8")), console)
+        console.print(f"words:   {output / WORDS}", markup=False, soft_wrap=True)
     if not finished.built:
         console.print(f"finished before: {finished.path}", markup=False, soft_wrap=True)
     console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ ORDER = (
     "evaluation",
     "reports",
     "cli",
+    "benchmark",
 )
 MOST_LINES = 250
 # One list of all configuration keys is easier to read than two.

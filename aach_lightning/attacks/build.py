@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.diversity import InputDiversity
+from aach_lightning.attacks.edit_module import EditModule
 from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import Bank, Modality
 from aach_lightning.attacks.module import AttackModule
@@ -21,7 +22,7 @@ from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.attack_schemas import AttackConfig
 from aach_lightning.runtime.batches import map_batches
-from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.runtime.choices import LoggerName, TextForm
 from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.schemas import RunConfig
 
@@ -81,16 +82,18 @@ def build_bank(
 
 def build_module(
     config: RunConfig, source: HashingNetwork, bank: Bank, objective: Objective, pairs: Pairs, modality: Modality
-) -> AttackModule:
+) -> AttackModule | EditModule:
     """The module that learns deltas of one modality against `source`."""
-    attack = config.attack
+    attack, source = config.attack, source_in_precision(config, source)
+    if modality == "text" and attack.text_form is TextForm.edits:
+        return EditModule(source, bank, objective, attack.edits, attack.edit_candidates, attack.edit_removes)
     space = attack_space(attack, pairs, modality)
 
     def new_step() -> Step:
         return cast(Step, instantiate(asdict(attack.step), unit=space.epsilon))
 
     return AttackModule(
-        BFloat16Network(source) if config.trainer.precision.startswith("bf16") else source,
+        source,
         bank,
         objective,
         modality,
@@ -104,11 +107,23 @@ def build_module(
     )
 
 
+def source_in_precision(config: RunConfig, source: HashingNetwork) -> HashingNetwork:
+    """The source as it computes gradients: itself, or a copy in bfloat16."""
+    return BFloat16Network(source) if config.trainer.precision.startswith("bf16") else source
+
+
+def diversity_of(config: RunConfig, modality: Modality) -> InputDiversity | None:
+    """Random resize and pad, where the configuration wants it; of images only."""
+    diversity = config.attack.gradient.diversity
+    if modality == "text" or diversity.probability == 0:
+        return None
+    return InputDiversity(diversity.probability, diversity.smallest, config.seed)
+
+
 def _gradients(config: RunConfig, space: Space, modality: Modality) -> GradientRule:
     gradient, images = config.attack.gradient, modality == "image"
-    diversity = InputDiversity(gradient.diversity.probability, gradient.diversity.smallest, config.seed)
     return GradientRule(
-        diversity if images and diversity.probability > 0 else None,
+        diversity_of(config, modality),
         gradient.scales,
         gradient.smoothing if images else 1,
         gradient.neighbours,

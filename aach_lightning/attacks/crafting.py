@@ -26,6 +26,7 @@ from aach_lightning.runtime.throughput import throughput
 from aach_lightning.runtime.trainer import compute_device, make_trainer, numerics
 
 DELTA = "delta.safetensors"
+EDIT_KEYS = ("edits", "edit_candidates", "edit_removes")
 
 
 def ensure_deltas(
@@ -41,6 +42,7 @@ def ensure_deltas(
     modality: Modality,
     store: ArtifactStore,
     speed: dict[str, float] | None = None,
+    goals: Tensor | None = None,
 ) -> Tensor:
     """Find or learn the deltas of some items.
 
@@ -57,13 +59,14 @@ def ensure_deltas(
         modality: Which half is attacked.
         store: Where finished deltas lie.
         speed: Gets the numbers of `Throughput` where deltas were learned.
+        goals: int8, N x K, the codes that a targeted attack wants the attacked items to have, or None.
 
     Returns:
         float32, N x the shape of the attacked inputs.
     """
     attack = asdict(config.attack)
     # neither changes a delta: each item is attacked on its own
-    for key in ("name", "source", "bank", "modality", "epsilon" if modality == "text" else "text_epsilon"):
+    for key in ("name", "source", "bank", "modality", "search", "queries", *idle_keys(modality)):
         del attack[key]
     objective = make_objective(config.attack)
     depends_on: dict[str, Any] = {
@@ -71,8 +74,9 @@ def ensure_deltas(
         "modality": modality,
         "source": source_key,
         "bank": bank_rows.tolist(),
-        "answers": _digest(answers),
-        "anchors": _digest(anchors),
+        "answers": digest_codes(answers),
+        "anchors": digest_codes(anchors),
+        "goals": digest_codes(goals),
         "data": pairs.fingerprint,
         "rows": rows.tolist(),
         "seed": config.seed,
@@ -81,10 +85,11 @@ def ensure_deltas(
     batches = [
         rows[start : start + config.attack.batch_size] for start in range(0, len(rows), config.attack.batch_size)
     ]
-    codes: Sequence[Tensor | None] = [None] * len(batches)
-    if anchors is not None:
-        codes = torch.split(anchors, config.attack.batch_size)
 
+    def split(codes: Tensor | None) -> Sequence[Tensor | None]:
+        return [None] * len(batches) if codes is None else torch.split(codes, config.attack.batch_size)
+
+    codes, wanted = split(anchors), split(goals)
     description = f"crafting {modality}s, {name.replace('_', ' ')}"
     stage = f"attack/{modality}" if name == "attack" else f"attack/{modality}_{name}"
 
@@ -95,7 +100,9 @@ def ensure_deltas(
         unfinished = [number for number in range(len(batches)) if not is_whole(batch_file(folder, number))]
         unfinished = ranks.on_first(lambda: unfinished)
         remaining = unfinished[ranks.rank() :: ranks.size()]  # an item is crafted by one process alone
-        data = AttackDataModule(pairs, [batches[n] for n in remaining], [codes[n] for n in remaining])
+        data = AttackDataModule(
+            pairs, [batches[n] for n in remaining], [codes[n] for n in remaining], [wanted[n] for n in remaining]
+        )
         with stage_logger(stage) as curves:
             if unfinished:
                 # whatever the precision of the network: delta, its bounds and the objective are float32
@@ -120,7 +127,14 @@ def ensure_deltas(
     return load_tensors(artifact.path / DELTA)["delta"]
 
 
-def _digest(codes: Tensor | None) -> str | None:
+def idle_keys(modality: Modality) -> tuple[str, ...]:
+    """Keys of `attack` that change no delta of this modality, or only through something else that a stage knows."""
+    shared = ("universal", "target_label", "target_item")
+    return (*shared, "epsilon") if modality == "text" else (*shared, "text_epsilon", "text_form", *EDIT_KEYS)
+
+
+def digest_codes(codes: Tensor | None) -> str | None:
+    """Hash of some codes; None where there are none."""
     return None if codes is None else digest(codes.numpy().tobytes())
 
 

@@ -44,17 +44,20 @@ class AttackBatch:
         pairs: N pairs; of their halves only the attacked one is read, labels only by objectives that need them.
         anchors: int8 in {-1, +1}, N x K, the target's codes of the clean items where they were queried; else None, and
             the source's own codes are used.
+        goals: int8 in {-1, +1}, N x K, the codes that a targeted attack wants the items to have; else None.
     """
 
     pairs: PairBatch
     anchors: Tensor | None
+    goals: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "AttackBatch":
         """Copy to `device`."""
-        return AttackBatch(self.pairs.to(device), None if self.anchors is None else self.anchors.to(device))
+        codes = (None if part is None else part.to(device) for part in (self.anchors, self.goals))
+        return AttackBatch(self.pairs.to(device), *codes)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,10 @@ class Items:
         relaxed: N x K float, the source's relaxed codes of the clean items.
         codes: int8 in {-1, +1}, N x K, their binary codes: of the source, or as the target answered.
         labels: uint8 in {0, 1}, N x C; None for objectives that do not read them.
+        goals: int8 in {-1, +1}, N x K, the codes that a targeted attack wants the items to have; else None.
     """
 
     relaxed: Tensor
     codes: Tensor
     labels: Tensor | None = None
+    goals: Tensor | None = None

@@ -87,7 +87,7 @@ class AttackModule(pl.LightningModule):
             relaxed = self.hash(clean)
             codes = binary_codes(relaxed) if batch.anchors is None else batch.anchors
             labels = batch.pairs.labels if self.objective.needs_labels else None
-            loss = self.objective.bind(Items(relaxed, codes, labels), self.bank.to(clean.device))
+            loss = self.objective.bind(Items(relaxed, codes, labels, batch.goals), self.bank.to(clean.device))
         gradients, step = self.gradients.start(ids, self.steps, clean), self.new_step()
         delta = self._start(clean, ids)
         objective = []

@@ -31,17 +31,20 @@ class Space:
 
         Cutting to the range never makes |delta| larger, as clean itself is valid, so both bounds hold at the end.
         """
+        return (clean + self.into_ball(delta)).clamp_(self.low, self.high).sub_(clean)
+
+    def into_ball(self, delta: Tensor) -> Tensor:
+        """Nearest perturbation in the ball, whatever it is added to."""
         if self.norm != "l2":
-            delta = delta.clamp(0.0 if self.norm == "one_sided" else -self.epsilon, self.epsilon)
-        else:
-            lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
-            delta = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
-        return (clean + delta).clamp_(self.low, self.high).sub_(clean)
+            return delta.clamp(0.0 if self.norm == "one_sided" else -self.epsilon, self.epsilon)
+        lengths = delta.flatten(1).norm(dim=1).clamp_min(torch.finfo(delta.dtype).tiny)
+        shortened: Tensor = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
+        return shortened
+
+    def entry_size(self, entries: int) -> float:
+        """Size of each of `entries` entries of a delta that fills the ball evenly: epsilon, or its share under l2."""
+        return self.epsilon / entries**0.5 if self.norm == "l2" else self.epsilon
 
     def sign_noise(self, clean: Tensor, signs: Tensor) -> Tensor:
-        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range.
-
-        Under l2 every entry gets the same size, epsilon / sqrt(number of entries).
-        """
-        size = self.epsilon / signs[0].numel() ** 0.5 if self.norm == "l2" else self.epsilon
-        return self.project(clean, size * signs)
+        """Perturbation of full strength along `signs` in {-1, +1}, cut to the valid range."""
+        return self.project(clean, self.entry_size(signs[0].numel()) * signs)

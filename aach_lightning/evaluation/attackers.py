@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.build import make_objective
+from aach_lightning.attacks.build import build_bank, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
 from aach_lightning.attacks.items import Modality
+from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
+from aach_lightning.evaluation.targeted import Aim, aims_at_label
 from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
@@ -21,6 +24,7 @@ from aach_lightning.runtime.choices import BankName, SourceName
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate, queried_rows
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.training import load_target
@@ -82,7 +86,7 @@ def find_attackers(
         target: Trained.
         surrogate: Trained; None where the attack follows the target's own gradients.
     """
-    labels = make_objective(config.attack).needs_labels
+    labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
     asked = queried_rows(split, config.budget.pairs, config.seed)
 
     def white_box(query: Query) -> Attacker:
@@ -107,6 +111,7 @@ def craft(
     modality: Modality,
     store: ArtifactStore,
     watch: Stopwatch,
+    aim: Aim | None = None,
 ) -> dict[Query, Crafted]:
     """Let each attacker attack one half of the items.
 
@@ -119,36 +124,80 @@ def craft(
         modality: Which half is attacked.
         store: Where deltas lie.
         watch: Measures each attacker.
+        aim: What a targeted attack wants its queries to find.
     """
     anchors = None
     if config.attack.query_anchor:
-        anchors = ranks.on_first(partial(_query_anchors, door, pairs, rows, modality))
+        anchors = ranks.on_first(partial(_query_codes, door, pairs, rows, modality))
     crafted: dict[Query, Crafted] = {}
     for attacker in attackers:
         answers = None
         if anchors is not None and attacker.answers is not None:
             answers = attacker.answers.text_codes if modality == "image" else attacker.answers.image_codes
-        with watch.stage(f"{attacker.query} {modality}") as speed:
-            delta = ensure_deltas(
-                config,
-                attacker.query,
-                attacker.source,
-                attacker.key,
-                attacker.known,
-                answers,
-                pairs,
-                rows,
-                anchors,
-                modality,
-                store,
-                speed,
-            )
         paid = 0 if anchors is None or attacker.needs == "weights" else len(anchors)
+        with watch.stage(f"{attacker.query} {modality}") as speed:
+            goals = None
+            if aim is not None:
+                goals, asked = _wanted_codes(config, attacker, aim, door, pairs, modality)
+                paid += asked
+            if config.attack.universal:
+                goal = None if goals is None else goals[0]
+                one = ensure_universal_delta(
+                    config,
+                    attacker.query,
+                    attacker.source,
+                    attacker.key,
+                    attacker.known,
+                    answers,
+                    goal,
+                    pairs,
+                    modality,
+                    store,
+                )
+                delta = added_to_each(one, config, pairs, rows, modality)
+            else:
+                delta = ensure_deltas(
+                    config,
+                    attacker.query,
+                    attacker.source,
+                    attacker.key,
+                    attacker.known,
+                    answers,
+                    pairs,
+                    rows,
+                    anchors,
+                    modality,
+                    store,
+                    speed,
+                    goals,
+                )
         crafted[attacker.query] = Crafted(delta, attacker.needs, attacker.labels, attacker.pairs, paid)
     return crafted
 
 
-def _query_anchors(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
+def _wanted_codes(
+    config: RunConfig, attacker: Attacker, aim: Aim, door: BlackBox, pairs: Pairs, modality: Modality
+) -> tuple[Tensor, int]:
+    """The code that each query is pulled to, and how many single items were asked for it.
+
+    Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the code
+    of a wanted item that is none of its pairs.
+    """
+    other: Modality = "text" if modality == "image" else "image"
+    objective, device = make_objective(config.attack), compute_device(config.trainer)
+    wanted = attacker.known if aim.item is None else np.array([aim.item])
+    asked = 0
+    if attacker.answers is None:
+        known = build_bank(attacker.source, pairs, wanted, modality, objective, None, device).ranking
+    elif aim.item is None or aim.item in attacker.known:
+        answers = attacker.answers.text_codes if other == "text" else attacker.answers.image_codes
+        known = answers if aim.item is None else answers[torch.from_numpy(attacker.known == aim.item)]
+    else:
+        known, asked = ranks.on_first(partial(_query_codes, door, pairs, wanted, other)), 1
+    return aim.codes(known, torch.from_numpy(pairs.labels[wanted]), config.seed), asked
+
+
+def _query_codes(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
     batch = pairs.batch(rows)
     ask: Callable[[Tensor], Tensor] = door.query_images if modality == "image" else door.query_texts
     return ask(batch.images if modality == "image" else batch.texts)

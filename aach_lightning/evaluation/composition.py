@@ -38,11 +38,15 @@ def compose_result(
     """
     rows = tuple(row for outcome in outcomes.values() for row in outcome.rows)
     attacks = [row for row in rows if row.query == "attack"]
+    chance: dict[str, float] = {outcome.rows[0].direction: outcome.chance for outcome in outcomes.values()}
+    for outcome in outcomes.values():
+        if outcome.targeted_chance is not None:
+            chance[f"{outcome.rows[0].direction}_targeted"] = outcome.targeted_chance
     plain: dict[str, Any] = asdict(config)
     del plain["paths"]
     return Result(
         rows=rows,
-        chance={outcome.rows[0].direction: outcome.chance for outcome in outcomes.values()},
+        chance=chance,
         target=report,
         surrogate=agreement,
         queries={

@@ -116,6 +116,11 @@ def noise_delta(seed: int, modality: Modality, space: Space) -> Delta:
     return delta
 
 
+def given_delta(delta: Tensor) -> Delta:
+    """A change that is known for each attacked item: float, Q x ..."""
+    return lambda positions, batch: delta[torch.from_numpy(positions)]
+
+
 def code_distance(first: Tensor, second: Tensor) -> float:
     """Mean Hamming distance in bits between codes of the same items."""
     return float((first != second).sum(dim=1).double().mean())

@@ -29,7 +29,8 @@ class Row:
         drop: MAP of the clean queries minus `map`.
         share_of_white_box: `drop` over the white-box drop; None where there is no white-box row or it did not drop.
         distance: Mean Hamming distance, in bits, between the codes of the clean and of these queries.
-        epsilon: Bound of the change in units of the input (pixels lie in [0, 1]); 0 for clean.
+        epsilon: Bound of the change in units of the input (pixels lie in [0, 1]), or in words where texts are edited; 0
+            for clean.
         linf: Largest change of an entry, after rounding of images to 8 bits.
         rms: Mean root-mean-square change of an item.
         psnr: dB; None for texts and clean queries.
@@ -38,6 +39,9 @@ class Row:
         items_queried: What it paid for codes of attacked items, clean or changed, one query each.
         needs: What the row's attacker has of the target: "nothing", "codes", or "weights" and with them gradients.
         labels: Whether the attacker was told labels.
+        words: Mean number of words added or removed where texts are edited; else None.
+        targeted_map: MAP where relevant is what a targeted attack wants to be found, over queries that are not relevant
+            to it themselves; None for other attacks.
     """
 
     direction: Direction
@@ -55,6 +59,8 @@ class Row:
     items_queried: int
     needs: Needs
     labels: bool
+    words: float | None = None
+    targeted_map: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class Result:
 
     Attributes:
         rows: Measurements.
-        chance: MAP of a system that answers with one constant code, by direction.
+        chance: MAP of a system that answers with one constant code, by direction; its targeted MAP by direction and
+            "_targeted".
         target: Report of the target's training.
         surrogate: Agreement of the surrogate with the target on pairs that were never queried.
         queries: Budget, pairs spent, and the evaluation's own use of the target.

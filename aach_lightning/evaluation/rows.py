@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.space import Space
-from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.perceptibility import Perceptibility
@@ -18,11 +18,14 @@ from aach_lightning.evaluation.protocol import (
     Measurement,
     Searched,
     code_distance,
+    given_delta,
     measure,
     noise_delta,
     search,
 )
 from aach_lightning.evaluation.result import Query, Row
+from aach_lightning.evaluation.targeted import targeted_chance, targeted_map
+from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.targets.blackbox import EvaluationDoor
 from aach_lightning.targets.training import CodeIndex
@@ -37,12 +40,14 @@ class DirectionOutcome:
         measurements: The answers behind them.
         searched: The database that was searched.
         chance: MAP of a constant code.
+        targeted_chance: Its targeted MAP; None where no target is set.
     """
 
     rows: tuple[Row, ...]
     measurements: dict[Query, Measurement]
     searched: Searched
     chance: float
+    targeted_chance: float | None = None
 
 
 def searched_database(index: CodeIndex, pairs: Pairs, split: Split, modality: Modality) -> Searched:
@@ -61,6 +66,8 @@ def measure_direction(
     space: Space,
     crafted: dict[Query, Crafted],
     seed: int,
+    edits: RandomEdits | None = None,
+    wanted: Tensor | None = None,
 ) -> DirectionOutcome:
     """Measure one direction.
 
@@ -74,20 +81,20 @@ def measure_direction(
         space: Bounds of the perturbation.
         crafted: What each attacker has made of these items.
         seed: Seeds the noise.
+        edits: Where texts are edited word by word: the noise of this kind, in the place of random signs.
+        wanted: uint8 in {0, 1}, Q x C, labels that a targeted attack wants each query to find; else None.
     """
     searched = searched_database(index, pairs, split, modality)
     codes = (index.image_codes if modality == "image" else index.text_codes)[rows]
     unchanged = Perceptibility(0.0, 0.0, None, None)
     measurements: dict[Query, Measurement] = {
         "clean": Measurement(codes, search(codes, pairs, rows, searched), unchanged),
-        "noise": measure(door, pairs, rows, modality, searched, noise_delta(seed, modality, space)),
     }
-    for query, made in crafted.items():
-
-        def learned(positions: NDArray[np.int64], batch: PairBatch, delta: Tensor = made.delta) -> Tensor:
-            return delta[torch.from_numpy(positions)]
-
-        measurements[query] = measure(door, pairs, rows, modality, searched, learned)
+    noise = noise_delta(seed, modality, space) if edits is None else given_delta(edits.delta)
+    for query, delta in {"noise": noise, **{query: given_delta(made.delta) for query, made in crafted.items()}}.items():
+        measurements[query] = measure(door, pairs, rows, modality, searched, delta)
+    words = {} if edits is None else edits.counted(pairs, rows, {query: made.delta for query, made in crafted.items()})
+    labels = torch.from_numpy(pairs.labels[rows])
     clean_map = measurements["clean"].map
     bound = clean_map - measurements["white_box"].map if "white_box" in measurements else 0.0
     table = []
@@ -101,7 +108,7 @@ def measure_direction(
                 drop=drop,
                 share_of_white_box=drop / bound if bound > 0 and query != "clean" else None,
                 distance=code_distance(codes, found.codes),
-                epsilon=0.0 if query == "clean" else space.epsilon,
+                epsilon=0.0 if query == "clean" else space.epsilon if edits is None else float(edits.count),
                 linf=found.perceptibility.linf,
                 rms=found.perceptibility.rms,
                 psnr=found.perceptibility.psnr,
@@ -110,7 +117,10 @@ def measure_direction(
                 items_queried=made_by.items_queried if made_by else 0,
                 needs=made_by.needs if made_by else "nothing",
                 labels=made_by.labels if made_by else False,
+                words=words.get(query),
+                targeted_map=None if wanted is None else targeted_map(found.codes, labels, wanted, searched),
             )
         )
-    labels = torch.from_numpy(pairs.labels[rows])
-    return DirectionOutcome(tuple(table), measurements, searched, chance_level(labels, searched.labels))
+    chance = chance_level(labels, searched.labels)
+    targeted = None if wanted is None else targeted_chance(labels, wanted, searched)
+    return DirectionOutcome(tuple(table), measurements, searched, chance, targeted)

@@ -48,6 +48,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "items_queried": ("Int64", "codes of attacked items paid for"),
     "needs": ("string", "what the attacker has: nothing, codes or weights"),
     "labels": ("boolean", "whether the attacker was told labels"),
+    "words": ("float64", "mean words added or removed; edited texts"),
+    "targeted_map": ("float64", "MAP of what a targeted attack wants"),
     "chance": ("float64", "MAP of one constant code"),
     "seconds": ("float64", "all stages of the run"),
     "data_hash": ("string", "of the data set"),

@@ -18,9 +18,11 @@ _LONGEST_TEXT, _LONGEST_TITLE, _LINE = 88, 160, 46
 def picture_title(config: RunConfig, pairs: Pairs, outcome: DirectionOutcome) -> str:
     """One line that says what was attacked, with what, and what came of it."""
     found = outcome.measurements
+    queries = config.attack.queries
+    asked = f"{config.budget.pairs} queried pairs" if queries is None else f"{queries:,} queries"
     return (
         f"{pairs.name}: MAP {found['clean'].map:.3f} clean, {found['attack'].map:.3f} attacked with "
-        f"{config.budget.pairs} queried pairs, epsilon {config.attack.epsilon:g}/255"
+        f"{asked}, epsilon {config.attack.epsilon:g}/255"
     )
 
 

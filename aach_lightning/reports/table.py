@@ -20,7 +20,7 @@ def result_table(result: Result) -> Table:
     """Lay out the rows of a result; drops are against the clean queries of the same direction.
 
     M is the number of pairs that the attacker has paid for, with the codes of attacked items that it asked for after a
-    plus sign. Where the terminal is narrow, names are wrapped and numbers never cut.
+    plus sign; a search pays for these alone. Where the terminal is narrow, names are wrapped and numbers never cut.
     """
     data, config = result.data, result.config
     table = Table(
@@ -41,8 +41,10 @@ def result_table(result: Result) -> Table:
         if not rows:
             continue
         epsilon = max(row.epsilon for row in rows)
-        bound = f"{epsilon * 255:.3g}/255" if direction == "I2T" else f"{epsilon:.3g}"
-        table.add_row(f"[bold]{label}, ε {bound}[/]", *[""] * len(_NUMBERS))
+        bound = f"ε {epsilon * 255:.3g}/255" if direction == "I2T" else f"ε {epsilon:.3g}"
+        if any(row.words is not None for row in rows):
+            bound = f"{epsilon:.0f} words"
+        table.add_row(f"[bold]{label}, {bound}[/]", *[""] * len(_NUMBERS))
         for row in rows:
             table.add_row(f"  {NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
         chance = f"{result.chance[direction]:.3f}"
@@ -62,12 +64,32 @@ def _cells(row: Row) -> list[str]:
         f"{row.rms:.3f}",
         "" if row.psnr is None else f"{row.psnr:.1f}",
         "" if row.ssim is None else f"{row.ssim:.2f}",
-        row.needs,
+        row.needs + (", labels" if row.labels else ""),
     ]
 
 
 def _paid(attack: str, row: Row) -> str:
+    if row.needs == "weights":
+        return attack.upper()
+    if row.items_queried and not row.pairs_queried:
+        return f"{attack.upper()}, {row.items_queried:,} queries"
     return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.items_queried}" if row.items_queried else "")
+
+
+def targeted_table(result: Result) -> Table:
+    """MAP where relevant is what the attacker wants to be found: the higher, the better for the attacker."""
+    table = Table(title="targeted MAP", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("query")
+    directions = [direction for direction in DIRECTIONS if f"{direction}_targeted" in result.chance]
+    for direction in directions:
+        table.add_column(DIRECTIONS[direction], justify="right")
+    found: dict[tuple[str, str], float | None] = {(row.direction, row.query): row.targeted_map for row in result.rows}
+    for query in dict.fromkeys(row.query for row in result.rows):
+        values = [found.get((direction, query)) for direction in directions]
+        name = NAMES.get(query) or result.config["attack"]["name"].upper()
+        table.add_row(escape(name), *("" if value is None else f"{value:.3f}" for value in values))
+    table.add_row("chance", *(f"{result.chance[f'{direction}_targeted']:.3f}" for direction in directions), style="dim")
+    return table
 
 
 def stage_table(result: Result) -> Table:
@@ -98,6 +120,9 @@ def show(result: Result, console: Console) -> None:
     """Print both tables, and what the attacker learned of the target."""
     console.print(result_table(result))
     console.print()
+    if any(row.targeted_map is not None for row in result.rows):
+        console.print(targeted_table(result))
+        console.print()
     console.print(stage_table(result))
     if result.surrogate:
         agreement = result.surrogate

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from aach_lightning.runtime.choices import BankName, Modality, NormName, SourceName, TripletForm
+from aach_lightning.runtime.choices import BankName, Modality, NormName, SourceName, TextForm, TripletForm
+from aach_lightning.runtime.search_schemas import SearchConfig
 
 _OBJECTIVES = "aach_lightning.attacks.objectives"
 
@@ -61,12 +62,20 @@ class MainstayObjectiveConfig(ObjectiveConfig):
     _target_: str = f"{_OBJECTIVES}.mainstay.MainstayCode"
 
 
+@dataclass
+class TargetCodeObjectiveConfig(ObjectiveConfig):
+    """DHTA: towards the code of attack.target_label or attack.target_item."""
+
+    _target_: str = f"{_OBJECTIVES}.target_code.TargetCode"
+
+
 OBJECTIVE_SCHEMAS: dict[str, type[ObjectiveConfig]] = {
     "triplet_schema": TripletObjectiveConfig,
     "cmla_schema": CmlaObjectiveConfig,
     "hag_schema": HagObjectiveConfig,
     "sdha_schema": SdhaObjectiveConfig,
     "mainstay_schema": MainstayObjectiveConfig,
+    "target_code_schema": TargetCodeObjectiveConfig,
 }
 
 
@@ -121,7 +130,7 @@ class AttackConfig:
     """How delta is learned."""
 
     name: str = MISSING
-    source: SourceName = MISSING  # surrogate: black box; target: white box
+    source: SourceName = MISSING  # surrogate: black box; target: white box; queries: black box, by a search
     bank: BankName = MISSING
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     step: StepConfig = field(default_factory=StepConfig)
@@ -129,9 +138,18 @@ class AttackConfig:
     modality: Modality = MISSING
     epsilon: float = MISSING  # images, in 1/255
     text_epsilon: float = MISSING  # texts, in units of a text entry
+    text_form: TextForm = MISSING
+    edits: int = MISSING  # words that may be added or removed, under text_form=edits
+    edit_candidates: int = MISSING  # words that are tried for each of them
+    edit_removes: bool = MISSING  # words may also be removed
+    universal: bool = MISSING  # one delta for all queries, learned on the queried pairs
+    target_label: str | None = MISSING  # under objective=target_code; null: another one for each query, at random
+    target_item: str | None = MISSING  # under objective=target_code: the name of a pair
     norm: NormName = MISSING
     steps: int = MISSING
     random_start: bool = MISSING
     query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
     batch_size: int = MISSING
+    search: SearchConfig | None = None  # of source=queries, in place of bank, objective, step and gradient
+    queries: int | None = None  # of source=queries: what it may spend on all attacked items of a direction together
     knows_defence: bool = False  # the source sees images through target.defence, as the target does

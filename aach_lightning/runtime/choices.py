@@ -58,11 +58,19 @@ class NormName(StrEnum):
     one_sided = "one_sided"  # entries in [0, epsilon], as CMLA's public code cuts them
 
 
+class TextForm(StrEnum):
+    """What may be done to an attacked text."""
+
+    continuous = "continuous"  # every entry of its vector changes a little
+    edits = "edits"  # whole words are added and removed
+
+
 class SourceName(StrEnum):
     """Whose gradients an attack follows."""
 
     surrogate = "surrogate"
     target = "target"
+    queries = "queries"  # nobody's: codes of changed items are asked for
 
 
 class BankName(StrEnum):

@@ -9,6 +9,7 @@ from omegaconf import MISSING, OmegaConf
 from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMAS, AttackConfig
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
+from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
 from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, TargetConfig
@@ -89,6 +90,7 @@ def register_schemas() -> None:
         "attack/step": dict(STEP_SCHEMAS),
         "data": dict(DATA_SCHEMAS),
         "mining": dict(MINING_SCHEMAS),
+        "attack/search": dict(SEARCH_SCHEMAS),
         "target/adversarial": dict(ADVERSARIAL_SCHEMAS),
         "target/defence": dict(DEFENCE_SCHEMAS),
     }

@@ -12,6 +12,8 @@ from aach_lightning.runtime.attack_schemas import (
 from aach_lightning.runtime.choices import BankName, NormName, SourceName
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.validate_aim import check_aim, check_edits, check_universal
+from aach_lightning.runtime.validate_search import check_search
 
 
 def check_attack(config: RunConfig, found: Mistakes) -> None:
@@ -28,6 +30,7 @@ def check_attack(config: RunConfig, found: Mistakes) -> None:
     found.positive("attack.text_epsilon", "attack.steps", "attack.step.size", "attack.batch_size")
     if isinstance(attack.step, SignStepConfig):
         found.not_negative("attack.step.momentum")
+    check_search(config, found)
     need(
         attack.source is SourceName.target or attack.bank is BankName.queried,
         "attack.bank",
@@ -35,6 +38,9 @@ def check_attack(config: RunConfig, found: Mistakes) -> None:
         f"must be queried under attack.source={attack.source}: a black-box attacker knows the codes it has asked for",
     )
     _check_objective(config, found)
+    check_edits(config, found)
+    check_aim(config, found)
+    check_universal(config, found)
     gradient = attack.gradient
     found.share_or_zero("attack.gradient.diversity.probability")
     found.share("attack.gradient.diversity.smallest")

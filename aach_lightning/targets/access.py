@@ -1,6 +1,8 @@
 """Both doors to a trained target."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_defence
@@ -17,25 +19,56 @@ from aach_lightning.targets.training import load_target
 def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
     """Put a trained target, with its defence, behind a metered door for the attacker, and another one for measurements.
 
-    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item. Runs are told apart by what
-    they send: equal seed, budget and attacked items share one count.
+    The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
+    one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count.
     """
-    device = compute_device(config.trainer)
-    defence = build_defence(config.target.defence)
-    network = with_defence(load_target(config.target, pairs, artifact), defence).to(device)
-    anchors = 0
-    if config.attack.query_anchor:
-        anchors = config.evaluation.queries * (2 if config.attack.modality is Modality.both else 1)
-    run = {
+    halves = _directions(config)
+    anchors = config.evaluation.queries * halves if config.attack.query_anchor else 0
+    wanted = 0 if config.attack.target_item is None else halves
+    run: dict[str, Any] = {
         "seed": config.seed,
         "pairs": config.budget.pairs,
         "anchors": anchors,
-        "modality": config.attack.modality.value if anchors else None,
+        "modality": config.attack.modality.value if anchors or wanted else None,
     }
+    if wanted:
+        run["item"] = config.attack.target_item
+    return _doors(config, pairs, artifact, config.budget.pairs + anchors + wanted, run)
+
+
+def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
+    """Put a trained target behind the same doors with the budget of a search.
+
+    It is `attack.queries` for each attacked direction, and no pair. Equal searches of equal items share one count.
+    """
+    attack = config.attack
+    run: dict[str, Any] = {
+        "seed": config.seed,
+        "search": None if attack.search is None else asdict(attack.search),
+        "queries": attack.queries,
+        "attacked": config.evaluation.queries,
+        "modality": attack.modality.value,
+        "epsilon": None if attack.modality is Modality.text else attack.epsilon,
+        "text_epsilon": None if attack.modality is Modality.image else attack.text_epsilon,
+        "norm": attack.norm.value,
+    }
+    return _doors(config, pairs, artifact, (attack.queries or 0) * _directions(config), run)
+
+
+def _directions(config: RunConfig) -> int:
+    return 2 if config.attack.modality is Modality.both else 1
+
+
+def _doors(
+    config: RunConfig, pairs: Pairs, artifact: Artifact, budget: int, run: dict[str, Any]
+) -> tuple[BlackBox, EvaluationDoor]:
+    device = compute_device(config.trainer)
+    defence = build_defence(config.target.defence)
+    network = with_defence(load_target(config.target, pairs, artifact), defence).to(device)
     black_box = BlackBox(
         network,
         config.target.code_length,
-        config.budget.pairs + anchors,
+        budget,
         Path(config.paths.store) / "ledger" / f"{artifact.key}.ledger",
         identity=artifact.key,
         run=digest_json(run),

@@ -181,7 +181,8 @@ class BlackBox:
         if spent + len(keys) > self.budget:
             raise BudgetExceeded(self.budget, spent, len(keys))
         self._ledger.claim(self._run, keys)
-        log.info("reserved %d queries, %d of %d are spent", len(keys), spent + len(keys), self.budget)
+        level = logging.INFO if keys[0].startswith(PAIR) else logging.DEBUG  # a search reserves thousands of times
+        log.log(level, "reserved %d queries, %d of %d are spent", len(keys), spent + len(keys), self.budget)
 
 
 class EvaluationDoor:

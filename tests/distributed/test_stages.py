@@ -38,6 +38,7 @@ FEATURES = (
     "surrogate.augmentation={flip: false, zoom: 0.0, noise: 0.0}",
     "logger=csv",
 )
+SEARCHING = ("attack=square", "attack.queries=60")
 
 pytestmark = [
     pytest.mark.skipif(not distributed.is_gloo_available(), reason="needs torch with gloo"),
@@ -116,6 +117,9 @@ def run_worlds(folder: Path) -> None:
     for size in WORLDS[1:]:  # from the same weights: the same bits
         copied(folder, "images-1", f"crafting-{size}", "target", "surrogate")
         run_world(folder, "crafting", size, attack(folder, f"crafting-{size}", size, *IMAGES))
+    for size in WORLDS[:2]:
+        copied(folder, "images-1", f"searching-{size}", "target")
+        run_world(folder, "searching", size, attack(folder, f"searching-{size}", size, *IMAGES, *SEARCHING))
     copied(folder, "images-1", "damaged", "target")
     (key,) = (path.name for path in (folder / "damaged" / "target").iterdir() if path.is_dir())
     (folder / "damaged" / "ledger").mkdir()
@@ -206,6 +210,18 @@ def test_from_equal_weights_come_equal_bits(worlds: Path, size: int) -> None:
         assert torch.equal(found["delta"], expected["delta"])
         assert float(found["delta"].abs().max()) > 0
     assert result(worlds, f"crafting-{size}") == result(worlds, "images-1")
+
+
+def test_only_the_first_process_searches(worlds: Path) -> None:
+    assert [outcomes(worlds, "searching", size) for size in (1, 2)] == [[""], ["", ""]]
+    one, two = (tensors(worlds, f"searching-{size}", "attack", "delta") for size in (1, 2))
+    assert len(one) == 2
+    for expected, found in zip(one, two, strict=True):
+        assert all(torch.equal(found[key], expected[key]) for key in ("delta", "distance", "queries"))
+    assert result(worlds, "searching-2") == result(worlds, "searching-1")
+    ledgers = [path.stat().st_size for path in sorted(worlds.glob("searching-*/ledger/*.ledger"))]
+    assert len(ledgers) == 2
+    assert ledgers[0] == ledgers[1]
 
 
 def test_equal_curves_written_once_and_over_all_items(worlds: Path) -> None:

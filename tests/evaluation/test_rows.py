@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from aach_lightning.data.splits import Split, make_split
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.result import Query
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.targets.training import CodeIndex
 
 SPACES = {"image": Space(8 / 255, "linf", 0.0, 1.0), "text": Space(0.1, "linf", 0.0, 1.0)}
@@ -43,13 +45,15 @@ def index(door: Any, pairs: Pairs) -> CodeIndex:
 
 @pytest.fixture
 def outcome(door: Any, index: CodeIndex, pairs: Pairs, split: Split) -> Callable[..., DirectionOutcome]:
-    def compute(modality: Any, deltas: dict[Query, Tensor], paid: tuple[int, int] = (0, 0)) -> DirectionOutcome:
+    def compute(
+        modality: Any, deltas: dict[Query, Tensor], paid: tuple[int, int] = (0, 0), **more: Any
+    ) -> DirectionOutcome:
         rows = split.query[:12]
         crafted: dict[Query, Crafted] = {}
         for query, delta in deltas.items():
             black = query == "attack"
             crafted[query] = Crafted(delta, "codes" if black else "weights", black, *(paid if black else (0, 0)))
-        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], crafted, seed=0)
+        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], crafted, 0, **more)
 
     return compute
 
@@ -140,3 +144,41 @@ def test_clean_rows_and_no_change(outcome: Callable[..., DirectionOutcome]) -> N
 def test_two_measurements_are_equal(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
     deltas = {"attack": swap(pairs, split, "text", 2)}
     assert outcome("text", deltas).rows == outcome("text", deltas).rows
+
+
+def test_a_wanted_label_is_measured_beside(
+    outcome: Callable[..., DirectionOutcome],
+    pairs: Pairs,
+    split: Split,
+    index: CodeIndex,
+    naive_map: Callable[..., float],
+) -> None:
+    rows, database = split.query[:12], split.database
+    wanted = torch.zeros(12, 3, dtype=torch.uint8)
+    wanted[:, 1] = 1
+    found = outcome("image", {"attack": swap(pairs, split, "image", 3)}, wanted=wanted)
+    kept = np.flatnonzero(pairs.labels[rows][:, 1] == 0)
+    assert 0 < len(kept) < 12
+    searched, labels = index.text_codes[database], pairs.labels[database]
+    by_query = {row.query: row.targeted_map for row in found.rows}
+    for query, codes in (("clean", index.image_codes[rows]), ("attack", found.measurements["attack"].codes)):
+        assert by_query[query] == pytest.approx(naive_map(codes[kept], wanted[kept], searched, labels), abs=1e-9)
+    constant = torch.ones_like(searched)
+    assert found.targeted_chance == pytest.approx(naive_map(constant[kept], wanted[kept], constant, labels), abs=1e-9)
+    plain = outcome("image", {"attack": swap(pairs, split, "image", 3)})
+    assert plain.targeted_chance is None
+    assert [replace(row, targeted_map=None) for row in found.rows] == list(plain.rows)
+
+
+def test_edited_texts_are_sent_whole_and_their_words_counted(
+    outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split, door: Any
+) -> None:
+    texts = torch.from_numpy(pairs.texts[split.query[:12]].astype(np.float32))
+    attack, noise = torch.zeros_like(texts), torch.zeros_like(texts)
+    attack[:, 2] = 1 - 2 * texts[:, 2]
+    noise[3, :2] = 1 - 2 * texts[3, :2]
+    found = outcome("text", {"attack": attack}, edits=RandomEdits(4, noise))
+    assert {row.query: row.words for row in found.rows} == {"clean": None, "noise": 2 / 12, "attack": 1.0}
+    assert {row.query: row.epsilon for row in found.rows} == {"clean": 0.0, "noise": 4.0, "attack": 4.0}
+    assert torch.equal(torch.cat(door.texts), torch.cat([texts + noise, texts + attack]))
+    assert set(torch.cat(door.texts).unique().tolist()) == {0.0, 1.0}

@@ -8,11 +8,12 @@ from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
 from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
-from aach_lightning.runtime.choices import AdversarialMethod, BankName, NormName
+from aach_lightning.runtime.choices import AdversarialMethod, BankName, NormName, SourceName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
 from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig
 from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
@@ -215,6 +216,45 @@ def test_rules_between_keys(config: RunConfig, changes: dict[str, Any], line: st
     for key, value in changes.items():
         put(config, key, value)
     assert any(found.startswith(f"  - {line}") for found in mistakes(config)), mistakes(config)
+
+
+NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"attack.search": None}, "attack.search=None: must be nes, square or signhunter"),
+        ({"attack.queries": None}, "attack.queries=None: must be at least 12: the own codes of evaluation.queries=6"),
+        ({"attack.queries": 11}, "attack.queries=11: must be at least 12"),
+        ({"attack.query_anchor": True}, "attack.query_anchor=True: must be false"),
+        ({"attack.norm": NormName.l2}, "attack.norm=l2: must not be l2"),
+        ({"attack.search.changed": 0.0}, "attack.search.changed=0.0: must lie in (0, 1]"),
+        ({"attack.search.changed": 1.5}, "attack.search.changed=1.5: must lie in (0, 1]"),
+        ({"attack.search": NES, "attack.search.samples": 3}, "attack.search.samples=3: must be even"),
+        ({"attack.search": NES, "attack.search.samples": 0}, "attack.search.samples=0: must be even"),
+        ({"attack.search": NES, "attack.search.sigma": 0.0}, "attack.search.sigma=0.0: must be greater than 0"),
+        ({"attack.search": NES, "attack.search.step_size": NAN}, "attack.search.step_size=nan: must be greater"),
+        ({"attack.search": NES, "attack.search.momentum": 1.0}, "attack.search.momentum=1.0: must lie in [0, 1)"),
+        ({"attack.source": SourceName.surrogate}, "attack.queries=12: must be null under attack.source=surrogate"),
+        ({"attack.source": SourceName.target}, "attack.search=SquareConfig("),
+    ],
+)
+def test_rules_of_searches(config: RunConfig, changes: dict[str, Any], line: str) -> None:
+    """Each against the least that is accepted."""
+    config.attack.source, config.attack.queries = SourceName.queries, 12
+    config.attack.search = SquareConfig(changed=1.0)
+    assert mistakes(config) == []
+    for key, value in changes.items():
+        put(config, key, deepcopy(value))
+    assert any(found.startswith(f"  - {line}") for found in mistakes(config)), mistakes(config)
+
+
+@pytest.mark.parametrize("search", [NES, SignHunterConfig()])
+def test_what_other_searches_accept(config: RunConfig, search: SearchConfig) -> None:
+    config.attack.source, config.attack.queries, config.attack.search = SourceName.queries, 12, deepcopy(search)
+    config.attack.norm = NormName.l2
+    assert mistakes(config) == []
 
 
 @pytest.mark.parametrize(

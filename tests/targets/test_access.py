@@ -10,7 +10,7 @@ from aach_lightning.data.splits import Split, make_split
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import access
-from aach_lightning.targets.access import open_target
+from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.blackbox import BudgetExceeded
 from aach_lightning.targets.training import CodeIndex, ensure_target
 
@@ -112,3 +112,36 @@ def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(
     assert files == [f"{artifact.key}.ledger"]
     manifest = json.loads((artifact.path / "artifact.json").read_text())
     assert not any("ledger" in name for name in manifest["files"])
+
+
+@pytest.mark.parametrize(("modality", "directions"), [("image", 1), ("text", 1), ("both", 2)])
+def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, modality: str, directions: int
+) -> None:
+    def config(*overrides: str) -> RunConfig:
+        return compose_toy("attack=square", f"attack.modality={modality}", "attack.queries=13", *overrides)
+
+    batch = toy_pairs.batch(range(40))
+    of_pairs, _ = open_target(config(), toy_pairs, artifact)
+    of_pairs.query(batch.images[:20], batch.texts[:20])
+    black_box, _ = open_for_search(config(), toy_pairs, artifact)
+    assert (black_box.budget, black_box.spent) == (13 * directions, 0)
+    black_box.query_images(batch.images[: 13 * directions])
+    with pytest.raises(BudgetExceeded):
+        black_box.query_images(batch.images[35:36])
+    again, _ = open_for_search(config("surrogate.epochs=9", "attack.batch_size=3"), toy_pairs, artifact)
+    assert (again.spent, again.spent_pairs) == (13 * directions, 0)
+    changes = [
+        "seed=1",
+        "attack.norm=one_sided",
+        "evaluation.queries=3",
+        "attack.search.changed=0.1",
+        "attack.queries=14",
+        "attack.epsilon=4",
+        "attack.text_epsilon=0.3",
+    ]
+    for change in changes:
+        changed, _ = open_for_search(config(change), toy_pairs, artifact)
+        unseen = {"image": "attack.text_epsilon=0.3", "text": "attack.epsilon=4"}.get(modality)
+        assert changed.spent == (13 if change == unseen else 0), change
+    assert of_pairs.spent == 20

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from aach_lightning.benchmark.plan import CONF, chosen_methods, compose_job, load_plan, make_jobs
+from aach_lightning.runtime.errors import ConfigError
+
+PLANS = sorted(path.stem for path in (CONF / "benchmark").glob("*.yaml"))
+
+
+def test_every_method_with_every_combination() -> None:
+    methods = {"one": ["attack=aach"], "two": ["attack=hag", "attack.steps=5"]}
+    jobs = make_jobs(methods, ["budget.pairs=20,40", "data=scenes", "seed=0,1", "attack.steps=7"])
+    assert len(jobs) == 8
+    assert jobs[3].method == "two"
+    assert jobs[3].overrides == (
+        "attack=hag",
+        "attack.steps=5",
+        "data=scenes",
+        "attack.steps=7",
+        "budget.pairs=20",
+        "seed=1",
+    )
+    assert [job.setting for job in jobs] == [(("budget.pairs", "20"),)] * 4 + [(("budget.pairs", "40"),)] * 4
+    assert [job.seed for job in jobs] == ["0", "0", "1", "1"] * 2
+    assert len({job.name for job in jobs}) == 8
+    assert [job.name for job in make_jobs(methods, ["seed=0"])] == [job.name for job in make_jobs(methods, ["seed=0"])]
+
+
+def test_ranges_and_choices_sweep_as_in_hydra() -> None:
+    (job, other) = make_jobs({"one": []}, ["budget.pairs=range(10,30,10)", "data.name='a b'"])
+    assert job.overrides == ("data.name='a b'", "budget.pairs=10")
+    assert other.setting == (("budget.pairs", "20"),)
+    assert [job.setting for job in make_jobs({"one": []}, ["a.b=choice(x,y)"])] == [(("a.b", "x"),), (("a.b", "y"),)]
+
+
+@pytest.mark.parametrize("overrides", [["attack=hag"], ["a=b=c,"], ["budget.pairs=["]])
+def test_what_cannot_be_meant_is_refused(overrides: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        make_jobs({"one": []}, overrides)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_method_of_every_plan_composes(plan: str, tmp_path: Path) -> None:
+    methods = load_plan(plan)
+    assert len(methods) > 3
+    for job in make_jobs(methods, ["data=scenes", "budget.pairs=50"]):
+        config = compose_job(job, tmp_path / "it's")
+        assert config.paths.output == str(tmp_path / "it's")
+        assert config.budget.pairs == 50
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_first_method_brings_the_reference_and_no_other_does(plan: str, tmp_path: Path) -> None:
+    jobs = make_jobs(load_plan(plan), [])
+    configs = [compose_job(job, tmp_path) for job in jobs]
+    references = [
+        config.evaluation.white_box and config.attack.source.value not in ("target", "queries") for config in configs
+    ]
+    assert references[0]
+    assert not any(references[1:]) or plan == "ablation"
+    assert configs[0].attack.norm.value == "linf"  # the noise of the table
+
+
+def test_a_plan_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("mine: [attack=aach, attack.steps=3]\n")
+    assert load_plan(str(path)) == {"mine": ["attack=aach", "attack.steps=3"]}
+    for bad in ("- a\n", "mine: attack=aach\n", "mine: [1]\n", "mine: {a: 1}\n", "a: [\n", "mine: ['${x}']\n"):
+        path.write_text(bad)
+        with pytest.raises(ConfigError, match="--plan="):
+            load_plan(str(path))
+    with pytest.raises(ConfigError, match=r"--plan=nowhere: must be one of .*methods"):
+        load_plan("nowhere")
+
+
+def test_some_methods() -> None:
+    methods = {"a": ["x"], "b": ["y"], "c": ["z"]}
+    assert list(chosen_methods(methods, "c, a")) == ["a", "c"]
+    assert chosen_methods(methods, None) == methods
+    with pytest.raises(ConfigError, match="--methods=d: must be of a, b, c"):
+        chosen_methods(methods, "a,d")

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.evaluation.words import changed_words, check_words, draw_edits, edits_texts, word_changes
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.schemas import RunConfig
+
+
+def test_words_are_told_by_name(make_pairs: Callable[..., Pairs]) -> None:
+    texts = np.array([[1, 0, 0, 2], [0, 0, 1, 0], [1, 1, 1, 1]], dtype=np.uint8)
+    words = ("sea", "dog", "cat", "boat")
+    pairs = replace(make_pairs(3, words=4, texts=texts), words=words, captions=("boats at sea", "cat!", "all"))
+    deltas = torch.tensor([[[0.0, 1, 0, -2], [1, 1, -1, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]])
+    found = word_changes(pairs, np.array([0, 1]), {"attack": deltas[0], "white_box": deltas[1]})
+    nothing = {"added": [], "removed": []}
+    assert found == [
+        {
+            "name": "pair-0",
+            "caption": "boats at sea",
+            "words": ["sea", "boat"],
+            "attack": {"added": ["dog"], "removed": ["boat"]},
+            "white_box": nothing,
+        },
+        {
+            "name": "pair-1",
+            "caption": "cat!",
+            "words": ["cat"],
+            "attack": {"added": ["sea", "dog"], "removed": ["cat"]},
+            "white_box": nothing,
+        },
+    ]
+    clean = torch.from_numpy(texts[:2]).float()
+    assert changed_words(clean, clean + deltas[0]).tolist() == [2, 3]
+    assert changed_words(clean, clean).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "low"),
+    [
+        (np.array([[0.5, 0.0]], np.float32), 0.0),
+        (np.array([[1.0, 0.0]], np.float32), -1.0),
+        (np.array([[-1, 0]], np.int8), 0.0),
+    ],
+)
+def test_vectors_that_are_no_counts_are_refused(make_pairs: Callable[..., Pairs], texts: object, low: float) -> None:
+    pairs = make_pairs(1, words=2, texts=texts, text_low=low)
+    with pytest.raises(ConfigError, match=r"attack.text_form=edits.*data.encoder"):
+        check_words(pairs)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, np.int64])
+def test_counts_of_any_type_are_taken(make_pairs: Callable[..., Pairs], kind: type) -> None:
+    check_words(make_pairs(2, words=2, texts=np.array([[0, 3], [1, 0]], kind), text_high=3.0))
+
+
+def test_random_edits_are_as_many_as_configured(
+    make_pairs: Callable[..., Pairs], compose_toy: Callable[..., RunConfig]
+) -> None:
+    pairs, rows = make_pairs(20, words=12), np.array([4, 7, 1])
+    config = compose_toy("attack=aach_edits", "attack.edits=2", "attack.edit_removes=false").attack
+    drawn = draw_edits(config, pairs, rows, seed=3)
+    assert drawn.count == 2
+    assert drawn.delta.sum(dim=1).tolist() == [2, 2, 2]
+    assert float(drawn.delta.min()) == 0
+    assert drawn.counted(pairs, rows, {"attack": 0 * drawn.delta}) == {"noise": 2.0, "attack": 0.0}
+    assert not torch.equal(draw_edits(config, pairs, rows, seed=4).delta, drawn.delta)
+
+
+def test_texts_are_edited_where_they_are_attacked(compose_toy: Callable[..., RunConfig]) -> None:
+    assert edits_texts(compose_toy("attack=aach_edits").attack)
+    assert not edits_texts(compose_toy("attack=aach_edits", "attack.modality=image").attack)
+    assert not edits_texts(compose_toy().attack)
