@@ -188,3 +188,30 @@ def test_a_report_names_its_folder_in_one_piece() -> None:
     assert ["validation", "map", "i2t", "0.712"] in lines
     assert ["database", "130"] in lines
     assert ["note", "[bold]"] in lines
+
+
+@pytest.mark.parametrize(
+    ("target", "attack", "line"),
+    [
+        ({}, {}, None),
+        ({"adversarial": {"method": "none"}, "defence": {"_target_": "torch.nn.Identity"}}, {}, None),
+        ({"adversarial": {"method": "pgd"}}, {"knows_defence": True}, "hardened by PGD"),
+        (
+            {"adversarial": {"method": "cmla"}, "defence": {"_target_": "a.b.JPEG", "quality": 75}},
+            {"knows_defence": True},
+            "hardened by CMLA, behind JPEG(quality=75), known to attackers",
+        ),
+        (
+            {"defence": {"_target_": "a.b.RandomResize", "smallest": 0.75, "seed": 0}},
+            {"knows_defence": False},
+            "behind RandomResize(smallest=0.75, seed=0), unknown to attackers",
+        ),
+    ],
+)
+def test_the_title_says_what_was_done_to_the_target(
+    target: dict[str, Any], attack: dict[str, Any], line: str | None
+) -> None:
+    config = {"target": {"name": "dcmh", "code_length": 32, **target}, "attack": {"name": "aach", **attack}}
+    lines = [text.strip() for text in printed(result_table(result(*ORDINARY, config=config)))]
+    first = lines.index("scenes: 200 queries, 188,321 searched, DCMH 32 bits, seed 0")
+    assert (lines[first + 1] == line) if line else lines[first + 1].startswith("query")
