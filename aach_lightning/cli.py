@@ -40,7 +40,8 @@ from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate, queried_rows
 from aach_lightning.targets.access import open_for_search, open_target
-from aach_lightning.targets.training import CodeIndex, ensure_target, read_report
+from aach_lightning.targets.deployment import ensure_deployed
+from aach_lightning.targets.training import CodeIndex, read_report
 
 RESULT, PICTURE, SPLIT, WORDS = "result.json", "attack.png", "split.json", "words.json"
 
@@ -54,7 +55,7 @@ def train(config: RunConfig) -> None:
     depends_on = {"stage": config.stage, **_depends_on(config, pairs, split)}
     memory = store.root / "train" / digest_json(depends_on)
     with track(config.logger, make_job(config, config.stage, depends_on, memory)):
-        target = ensure_target(config, pairs, split, store)
+        target = ensure_deployed(config, pairs, split, store)
         reports = {"target": read_report(target)}
         show_report("target", reports["target"], target.path, console)
         if config.stage is Stage.surrogate:
@@ -107,7 +108,7 @@ def _attack(
     rows = split.query[: config.evaluation.queries]
     aim = choose_aim(config.attack, pairs, rows, queried_rows(split, config.budget.pairs, config.seed), config.seed)
     with watch.stage("target"):
-        target = ensure_target(config, pairs, split, store)
+        target = ensure_deployed(config, pairs, split, store)
         index = CodeIndex.load(target.path)
         by_search = config.attack.source is SourceName.queries
         black_box, door = (open_for_search if by_search else open_target)(config, pairs, target)

@@ -17,6 +17,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
+from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.choices import BankName, SourceName
@@ -90,12 +91,13 @@ def find_attackers(
 
     def white_box(query: Query) -> Attacker:
         known = split.train if config.attack.bank is BankName.train else asked
-        return Attacker(query, load_target(config.target, pairs, target), target.key, "weights", labels, known, None, 0)
+        source = with_known_defence(config, load_target(config.target, pairs, target))
+        return Attacker(query, source, target.key, "weights", labels, known, None, 0)
 
     if config.attack.source is SourceName.target or surrogate is None:
         return [white_box("attack")]
     answers = load_answers(surrogate)
-    network = load_surrogate(config, pairs, surrogate)
+    network = with_known_defence(config, load_surrogate(config, pairs, surrogate))
     black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
     return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
 

@@ -1,14 +1,17 @@
 """HashingNetworks from the configuration."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.target_schemas import EncoderConfig
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.target_schemas import DefenceConfig, EncoderConfig
 
 
 def build_network(
@@ -45,3 +48,13 @@ def _encoder(config: EncoderConfig, code_length: int, **size: Any) -> Encoder:
             f"(number of features), received {type(backbone).__name__} with width={width!r}"
         )
     return Encoder(backbone, HashHead(width, code_length, config.hidden, config.dropout), config.frozen)
+
+
+def build_defence(config: DefenceConfig) -> nn.Module:
+    """The defence of a target's images; `nn.Identity` for none."""
+    return cast(nn.Module, instantiate(asdict(config)))
+
+
+def with_known_defence(config: RunConfig, source: HashingNetwork) -> HashingNetwork:
+    """The source of an attack: behind the target's defence where the attacker knows it (`attack.knows_defence`)."""
+    return with_defence(source, build_defence(config.target.defence)) if config.attack.knows_defence else source

@@ -152,3 +152,4 @@ class AttackConfig:
     batch_size: int = MISSING
     search: SearchConfig | None = None  # of source=queries, in place of bank, objective, step and gradient
     queries: int | None = None  # of source=queries: what it may spend on all attacked items of a direction together
+    knows_defence: bool = False  # the source sees images through target.defence, as the target does

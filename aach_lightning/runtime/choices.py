@@ -34,6 +34,14 @@ class Quantisation(StrEnum):
     code = "code"
 
 
+class AdversarialMethod(StrEnum):
+    """How a trained target is hardened."""
+
+    none = "none"
+    cmla = "cmla"  # fine-tuned on its train pairs and on adversarial ones that were crafted before
+    pgd = "pgd"  # fine-tuned on its train pairs and on adversarial ones that are crafted in each step
+
+
 class Modality(StrEnum):
     """Which half of a query is perturbed."""
 

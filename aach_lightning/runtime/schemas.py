@@ -12,7 +12,7 @@ from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
-from aach_lightning.runtime.target_schemas import TargetConfig
+from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, TargetConfig
 
 
 @dataclass
@@ -91,6 +91,8 @@ def register_schemas() -> None:
         "data": dict(DATA_SCHEMAS),
         "mining": dict(MINING_SCHEMAS),
         "attack/search": dict(SEARCH_SCHEMAS),
+        "target/adversarial": dict(ADVERSARIAL_SCHEMAS),
+        "target/defence": dict(DEFENCE_SCHEMAS),
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():

@@ -5,6 +5,8 @@ from aach_lightning.runtime.choices import Modality, Quantisation, SourceName, T
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 
+_SEARCH = "needs attack.source=surrogate or target: a search has no gradients and only changes items a little"
+
 
 def check_edits(config: RunConfig, found: Mistakes) -> None:
     """Note what is wrong with edits of words."""
@@ -13,6 +15,7 @@ def check_edits(config: RunConfig, found: Mistakes) -> None:
     if attack.text_form is TextForm.continuous or attack.modality is Modality.image:
         return
     encoder = getattr(config.data, "encoder", None)
+    found.need(attack.source is not SourceName.queries, "attack.text_form", attack.text_form, _SEARCH)
     found.need(
         encoder is None,
         "attack.text_form",
@@ -33,12 +36,17 @@ def check_aim(config: RunConfig, found: Mistakes) -> None:
     found.need(one, "attack.target_label, attack.target_item", both, "one of the two must be null")
     aligned = surrogate.quantisation is Quantisation.code and surrogate.quantisation_weight > 0
     found.need(
-        not targeted or attack.source is SourceName.target or aligned,
+        not targeted or attack.source is not SourceName.surrogate or aligned,
         "surrogate.quantisation, surrogate.quantisation_weight",
         f"{surrogate.quantisation}, {surrogate.quantisation_weight:g}",
         "must be code and greater than 0 under attack/objective=target_code: the wanted code is one that the target "
         "has answered, so a bit of the surrogate must mean what it means to the target",
     )
+    if targeted:
+        key = "attack.objective"
+        found.need(attack.source is not SourceName.queries, key, attack.objective._target_, _SEARCH)
+        allowed = "must be false under attack/objective=target_code, which does not read the code of the attacked item"
+        found.need(not attack.query_anchor, "attack.query_anchor", True, allowed)
 
 
 def check_universal(config: RunConfig, found: Mistakes) -> None:
@@ -47,6 +55,7 @@ def check_universal(config: RunConfig, found: Mistakes) -> None:
     if not attack.universal:
         return
     key, gradient = "attack.universal", attack.gradient
+    need(attack.source is not SourceName.queries, key, True, _SEARCH)
     need(isinstance(attack.step, AdamStepConfig), key, True, "needs attack/step=adam")
     plain = (gradient.scales, gradient.smoothing, gradient.neighbours) == (1, 1, 0)
     need(plain, key, True, "needs attack.gradient.scales=1, smoothing=1 and neighbours=0")

@@ -1,9 +1,24 @@
 """Rules of `target`."""
 
+from aach_lightning.runtime.choices import AdversarialMethod
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.target_schemas import (
+    AdversarialConfig,
+    BitDepthConfig,
+    CmlaHardeningConfig,
+    HardeningConfig,
+    JPEGConfig,
+    MedianConfig,
+    ResizeConfig,
+)
 
 TARGETS = ("dcmh",)
+_METHODS = {
+    AdversarialConfig: AdversarialMethod.none,
+    CmlaHardeningConfig: AdversarialMethod.cmla,
+    HardeningConfig: AdversarialMethod.pgd,
+}
 
 
 def check_target(config: RunConfig, found: Mistakes) -> None:
@@ -16,3 +31,28 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     found.not_negative("target.gamma", "target.eta")
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
+    chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
+    allowed = f"its other keys are those of {method}; choose by target/adversarial={chosen}"
+    found.need(chosen is method, "target.adversarial.method", chosen, allowed)
+    if isinstance(target.adversarial, HardeningConfig):
+        names = ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
+        found.positive(*(f"target.adversarial.{name}" for name in names))
+    if isinstance(target.adversarial, CmlaHardeningConfig):
+        found.positive("target.adversarial.pairs")
+        found.not_negative("target.adversarial.intra_weight")
+    _check_defence(config, found)
+
+
+def _check_defence(config: RunConfig, found: Mistakes) -> None:
+    defence, key = config.target.defence, "target.defence"
+    if isinstance(defence, JPEGConfig):
+        # above 95 Pillow switches parts of the encoder off
+        found.need(1 <= defence.quality <= 95, f"{key}.quality", defence.quality, "must lie in 1 to 95")
+    if isinstance(defence, BitDepthConfig):
+        found.need(1 <= defence.bits <= 8, f"{key}.bits", defence.bits, "must lie in 1 to 8 bits a channel")
+    if isinstance(defence, ResizeConfig):
+        found.share(f"{key}.smallest")
+    if isinstance(defence, MedianConfig):
+        side, window = config.data.image_size, defence.window
+        allowed = f"must be odd and lie in 3 to data.image_size={side}"
+        found.need(window % 2 == 1 and 3 <= window <= side, f"{key}.window", window, allowed)

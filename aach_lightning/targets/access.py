@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.networks.build import build_defence
+from aach_lightning.networks.defences import with_defence
 from aach_lightning.runtime.choices import Modality
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.schemas import RunConfig
@@ -15,7 +17,7 @@ from aach_lightning.targets.training import load_target
 
 
 def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
-    """Put a trained target behind a metered door for the attacker, and another one for measurements.
+    """Put a trained target, with its defence, behind a metered door for the attacker, and another one for measurements.
 
     The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
     one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count.
@@ -61,7 +63,8 @@ def _doors(
     config: RunConfig, pairs: Pairs, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
     device = compute_device(config.trainer)
-    network = load_target(config.target, pairs, artifact).to(device)
+    defence = build_defence(config.target.defence)
+    network = with_defence(load_target(config.target, pairs, artifact), defence).to(device)
     black_box = BlackBox(
         network,
         config.target.code_length,

@@ -60,8 +60,12 @@ class DCMHModule(pl.LightningModule):
         image_lr: Adam's learning rate of the image half.
         text_lr: Adam's learning rate of the text half.
         epochs: Length of the cosine schedule of both learning rates.
+
+    Attributes:
+        stage: Before the names of what is logged.
     """
 
+    stage = "target"
     rows: Tensor
     labels: Tensor
     image_memory: Tensor
@@ -95,18 +99,36 @@ class DCMHModule(pl.LightningModule):
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         """Loss of both modalities for a batch of train pairs."""
         images, texts = hash_global_batch(self.network, batch.images, batch.texts)
+        self.remember(batch.ids, images.detach(), texts.detach())
+        loss = self.loss(images, texts, batch)
+        self.log(f"{self.stage}/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def remember(self, ids: Tensor, images: Tensor, texts: Tensor) -> None:
+        """Put relaxed codes of train items, N x K, into the memories."""
+        position = torch.searchsorted(self.rows, ids)
+        self.image_memory[position] = images
+        self.text_memory[position] = texts
+
+    def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
+        """The objective of both modalities.
+
+        Args:
+            images: b x K, relaxed codes of the images of a batch, or of what was made of them.
+            texts: b x K, of the texts.
+            batch: Says which train items they are.
+
+        Returns:
+            Scalar.
+        """
         position = torch.searchsorted(self.rows, batch.ids)
-        self.image_memory[position] = images.detach()
-        self.text_memory[position] = texts.detach()
         similarity = (batch.labels.float() @ self.labels.T > 0).float()
         codes = binary_codes(images.detach() + texts.detach())
-        image_rest = self.image_memory.sum(dim=0) - images.detach().sum(dim=0)
-        text_rest = self.text_memory.sum(dim=0) - texts.detach().sum(dim=0)
+        image_rest = self.image_memory.sum(dim=0) - self.image_memory[position].sum(dim=0)
+        text_rest = self.text_memory.sum(dim=0) - self.text_memory[position].sum(dim=0)
         with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
             loss = dcmh_loss(images, self.text_memory, similarity, codes, image_rest, self.gamma, self.eta)
-            loss = loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, self.gamma, self.eta)
-        self.log("target/loss", loss, prog_bar=True, batch_size=len(batch))
-        return loss
+            return loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, self.gamma, self.eta)
 
     def configure_optimizers(self) -> pl.utilities.types.OptimizerLRScheduler:
         """Adam with one parameter group a modality and a cosine schedule to zero."""
@@ -131,8 +153,8 @@ class DCMHModule(pl.LightningModule):
         self._collected = [[], []]
         image_to_text = mean_average_precision(query[0], query[2], database[1], database[2])
         text_to_image = mean_average_precision(query[1], query[2], database[0], database[2])
-        self.log("target/map_i2t", image_to_text, prog_bar=True)
-        self.log("target/map_t2i", text_to_image, prog_bar=True)
-        self.log("target/map", (image_to_text + text_to_image) / 2)
-        self.log("target/bit_balance", rarer_sign(torch.cat(database[:2])))
-        self.log("target/distinct_codes", float(count_distinct_codes(torch.cat(database[:2]))))
+        self.log(f"{self.stage}/map_i2t", image_to_text, prog_bar=True)
+        self.log(f"{self.stage}/map_t2i", text_to_image, prog_bar=True)
+        self.log(f"{self.stage}/map", (image_to_text + text_to_image) / 2)
+        self.log(f"{self.stage}/bit_balance", rarer_sign(torch.cat(database[:2])))
+        self.log(f"{self.stage}/distinct_codes", float(count_distinct_codes(torch.cat(database[:2]))))

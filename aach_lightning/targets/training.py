@@ -79,15 +79,18 @@ def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> Hashi
 
 
 def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
-    """Find or train the target.
+    """Find or train the target's network; what is done to it afterwards does not matter here.
 
     Raises:
         ConfigError: If the method is unknown.
     """
     if config.target.name != "dcmh":
         raise ConfigError(f"target.name={config.target.name!r} is not a known method; known: dcmh")
+    trained = asdict(config.target)
+    for later in ("defence", "adversarial"):
+        trained.pop(later)
     depends_on = {
-        "config": asdict(config.target),
+        "config": trained,
         "data": pairs.fingerprint,
         "split": split.fingerprint,
         **numerics(config.trainer),
@@ -148,8 +151,14 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
+    write_index(folder, config, pairs, split, index, int(best["epoch"]))
+
+
+def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, index: CodeIndex, epoch: int) -> None:
+    """Write what lies beside the weights of a target: its index, a report, and the data that it is made for."""
+    query = validation_rows(split, config.target.validation, config.target.seed)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
-    write_json(folder / REPORT, _report(index, pairs, query, data.database.indices, int(best["epoch"])))
+    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch))
     split.save(folder / "split.json")
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 

@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aach_lightning.attacks.diversity import InputDiversity, resize_and_pad
+from aach_lightning.attacks.diversity import InputDiversity
+from aach_lightning.networks.placement import resize_and_pad
 
 
 def draw_images(count: int, height: int, width: int) -> Tensor:

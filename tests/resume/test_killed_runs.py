@@ -84,13 +84,16 @@ class Campaign:
         }
 
 
-def campaign(folder: Path, cache: Path, moments: tuple[tuple[str | None, int], ...]) -> Campaign:
+def campaign(
+    folder: Path, cache: Path, moments: tuple[tuple[str | None, int], ...], overrides: tuple[str, ...] = ()
+) -> Campaign:
     folder.mkdir()
     commands = [
         {
             "script": "attack.py",
             "arguments": [
                 *COMMAND,
+                *overrides,
                 f"paths.store={folder / 'store'}",
                 f"paths.cache={cache}",
                 f"hydra.run.dir={folder / f'run-{number}'}",

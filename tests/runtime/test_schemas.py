@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import LoggerName, Stage
+from aach_lightning.runtime.choices import AdversarialMethod, LoggerName, Stage
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
     ContainerConfig,
@@ -20,13 +20,25 @@ from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.surrogate_schemas import GapMiningConfig, RandomMiningConfig, RankMiningConfig
-from aach_lightning.runtime.target_schemas import EncoderConfig
+from aach_lightning.runtime.target_schemas import (
+    AdversarialConfig,
+    BitDepthConfig,
+    CmlaHardeningConfig,
+    EncoderConfig,
+    HardeningConfig,
+    JPEGConfig,
+    MedianConfig,
+    NoDefenceConfig,
+    ResizeConfig,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = {
     "data": "data",
     "protocol": "protocol",
     "target": "target",
+    "target/defence": "target/defence",
+    "target/adversarial": "target/adversarial",
     "image_net@target.image_net": "image_net",
     "image_net@surrogate.image_net": "image_net",
     "text_net@target.text_net": "text_net",
@@ -35,6 +47,9 @@ GROUPS = {
     "mining": "mining",
     "surrogate": "surrogate",
     "attack": "attack",
+    "attack/objective": "attack/objective",
+    "attack/step": "attack/step",
+    "attack/gradient": "attack/gradient",
     "trainer": "trainer",
     "logger": "logger",
 }
@@ -48,6 +63,14 @@ ROOTED = {
 }
 """Data sets in a folder data.root."""
 DATA = {"scenes": ScenesConfig, "container": ContainerConfig, **ROOTED}
+DEFENCES = {
+    "none": NoDefenceConfig,
+    "jpeg": JPEGConfig,
+    "bit_depth": BitDepthConfig,
+    "resize": ResizeConfig,
+    "median": MedianConfig,
+}
+ADVERSARIAL = {"none": AdversarialConfig, "cmla": CmlaHardeningConfig, "pgd": HardeningConfig}
 MINING = {"gap": GapMiningConfig, "rank": RankMiningConfig, "random": RandomMiningConfig}
 
 
@@ -64,8 +87,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_group_is_listed_here() -> None:
-    covered = {*GROUPS.values(), "experiment", "paths", "hydra", "sweep"}  # sweeps are read by W&B, not by Hydra
-    assert covered == {path.name for path in CONF.iterdir() if path.is_dir()}
+    # sweeps are read by W&B, plans by the benchmark
+    covered = {*GROUPS.values(), "experiment", "paths", "hydra", "sweep", "benchmark"}
+    assert {group for group in covered if "/" not in group} == {path.name for path in CONF.iterdir() if path.is_dir()}
 
 
 @pytest.mark.parametrize(("key", "option"), OPTIONS)
@@ -75,6 +99,8 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
     if key == "protocol" and option != "random":
         root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
+    if (key, option) == ("attack", "nes"):
+        root = ["attack.queries=2000"]  # it needs some for each item
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":
@@ -83,6 +109,11 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         assert config.split.name == option
     elif key == "data":
         assert type(config.data) is DATA[option]
+    elif key == "target/defence":
+        assert type(config.target.defence) is DEFENCES[option]
+    elif key == "target/adversarial":
+        assert config.target.adversarial.method is AdversarialMethod(option)
+        assert type(config.target.adversarial) is ADVERSARIAL[option]
     elif key == "logger":
         assert config.logger.name is LoggerName(option)
     elif "@" in key:

@@ -1,4 +1,5 @@
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,21 @@ from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
 from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
-from aach_lightning.runtime.choices import BankName, NormName, SourceName
+from aach_lightning.runtime.choices import AdversarialMethod, BankName, NormName, SourceName
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
 from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig
+from aach_lightning.runtime.target_schemas import (
+    BitDepthConfig,
+    CmlaHardeningConfig,
+    HardeningConfig,
+    JPEGConfig,
+    MedianConfig,
+    ResizeConfig,
+)
 from aach_lightning.runtime.validate import validate
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -71,6 +80,17 @@ RANGES = [  # key, values refused, values allowed
     *((key, [0, -1], [1]) for key in POSITIVE),
     *((key, [-1], [0]) for key in NOT_NEGATIVE),
 ]
+HARDENING = HardeningConfig(
+    method=AdversarialMethod.pgd,
+    epsilon=8.0,
+    text_epsilon=0.1,
+    steps=5,
+    step_size=0.4,
+    epochs=1,
+    lr=1e-4,
+    frozen=False,
+)
+CMLA = CmlaHardeningConfig(**{**vars(HARDENING), "method": AdversarialMethod.cmla}, pairs=10, intra_weight=0.0)
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
     *("attack.epsilon", "attack.text_epsilon", "attack.step.size", "target.gamma", "target.eta", "surrogate.margin"),
@@ -168,6 +188,28 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ),
         ({"mining": RankMiningConfig(nearest=0.5, farthest=0.5, per_anchor=0)}, "mining.per_anchor=0: must be greater"),
         ({"mining": RandomMiningConfig(per_anchor=-3)}, "mining.per_anchor=-3: must be greater than 0"),
+        ({"target.defence": JPEGConfig(quality=0)}, "target.defence.quality=0: must lie in 1 to 95"),
+        ({"target.defence": JPEGConfig(quality=96)}, "target.defence.quality=96: must lie in 1 to 95"),
+        ({"target.defence": BitDepthConfig(bits=0)}, "target.defence.bits=0: must lie in 1 to 8 bits"),
+        ({"target.defence": BitDepthConfig(bits=9)}, "target.defence.bits=9: must lie in 1 to 8 bits"),
+        ({"target.defence": ResizeConfig(smallest=0.0, seed=0)}, "target.defence.smallest=0.0: must lie in (0, 1]"),
+        ({"target.defence": ResizeConfig(smallest=1.1, seed=0)}, "target.defence.smallest=1.1: must lie in (0, 1]"),
+        ({"target.defence": MedianConfig(window=1)}, "target.defence.window=1: must be odd and lie in 3 to"),
+        ({"target.defence": MedianConfig(window=4)}, "target.defence.window=4: must be odd and lie in 3 to"),
+        (
+            {"data.image_size": 16, "target.defence": MedianConfig(window=17)},
+            "target.defence.window=17: must be odd and lie in 3 to data.image_size=16",
+        ),
+        (
+            {"target.adversarial": replace(HARDENING, method=AdversarialMethod.cmla)},
+            "target.adversarial.method=cmla: its other keys are those of pgd; choose by target/adversarial=cmla",
+        ),
+        *(
+            ({"target.adversarial": replace(HARDENING, **{name: 0})}, f"target.adversarial.{name}=0: must be greater")
+            for name in ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
+        ),
+        ({"target.adversarial": replace(CMLA, pairs=0)}, "target.adversarial.pairs=0: must be greater than 0"),
+        ({"target.adversarial": replace(CMLA, intra_weight=-1.0)}, "target.adversarial.intra_weight=-1.0: must be at"),
     ],
 )
 def test_rules_between_keys(config: RunConfig, changes: dict[str, Any], line: str) -> None:
@@ -229,6 +271,26 @@ def test_bounds_themselves_are_allowed(config: RunConfig, key: str, value: int) 
 )
 def test_other_minings_are_allowed(config: RunConfig, mining: Any) -> None:
     config.mining = mining
+    assert mistakes(config) == []
+
+
+@pytest.mark.parametrize(
+    "defence",
+    [
+        *(JPEGConfig(quality=quality) for quality in (1, 95)),
+        *(BitDepthConfig(bits=bits) for bits in (1, 8)),
+        ResizeConfig(smallest=1.0, seed=-1),
+        MedianConfig(window=3),
+    ],
+)
+def test_defences_that_are_allowed(config: RunConfig, defence: Any) -> None:
+    config.target.defence = defence
+    assert mistakes(config) == []
+
+
+@pytest.mark.parametrize("hardening", [HARDENING, CMLA])
+def test_hardenings_that_are_allowed(config: RunConfig, hardening: Any) -> None:
+    config.target.adversarial = hardening
     assert mistakes(config) == []
 
 

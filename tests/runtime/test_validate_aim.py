@@ -48,6 +48,19 @@ def test_what_goes_together(compose_toy: Compose, overrides: tuple[str, ...]) ->
             ("attack=dhta", "surrogate.quantisation_weight=0"),
             "surrogate.quantisation, surrogate.quantisation_weight=code, 0: must be code and greater than 0",
         ),
+        (
+            ("attack=dhta", "attack.query_anchor=true"),
+            "attack.query_anchor=True: must be false under attack/objective=target_code",
+        ),
+        (("attack=square", "attack.text_form=edits"), "attack.text_form=edits: needs attack.source=surrogate"),
+        (
+            ("attack=square", "attack/objective=target_code"),
+            "attack.objective=aach_lightning.attacks.objectives.target_code.TargetCode: needs attack.source=surrogate",
+        ),
+        (
+            ("attack=square", "attack.universal=true", "attack/step=adam"),
+            "attack.universal=True: needs attack.source=surrogate",
+        ),
         (("attack.universal=true",), "attack.universal=True: needs attack/step=adam"),
         (("attack=universal", "attack.gradient.scales=2"), "attack.universal=True: needs attack.gradient.scales=1"),
         (("attack=universal", "attack.query_anchor=true"), "attack.universal=True: needs attack.query_anchor=false"),

@@ -1,11 +1,11 @@
 """CMLA's objective (Li et al., NeurIPS 2019): the likelihood of the similarities, inverted across modalities."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.objective import Loss
 from aach_lightning.attacks.objectives.relevance import relevance
+from aach_lightning.networks.likelihood import inverted_likelihood, likelihood
 
 
 class InvertedLikelihood:
@@ -33,21 +33,3 @@ class InvertedLikelihood:
             return total + self.distortion_weight * delta.abs().flatten(1).mean(dim=1)
 
         return loss
-
-
-def likelihood(theta: Tensor, similar: Tensor) -> Tensor:
-    """Negative log-likelihood of similarities, mean over j of log(1 + e^Theta_ij) - S_ij Theta_ij.
-
-    Args:
-        theta: N x M, half the inner products of relaxed codes.
-        similar: N x M in {0, 1}, S.
-
-    Returns:
-        N values.
-    """
-    return (F.softplus(theta) - similar * theta).mean(dim=1)
-
-
-def inverted_likelihood(gamma: Tensor, similar: Tensor) -> Tensor:
-    """Of inverted similarities: mean over j of log(1 + e^-Gamma_ij) + S_ij Gamma_ij; shapes as `likelihood`."""
-    return (F.softplus(-gamma) + similar * gamma).mean(dim=1)

@@ -1,0 +1,115 @@
+"""Adversarial training of a target that is trained already; the outcome is a target of its own."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.networks.inference import hash_pairs
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.batches import map_batches
+from aach_lightning.runtime.checkpoints import load_weights, save_tensors
+from aach_lightning.runtime.loggers import stage_logger
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.seeding import derive_seed, numpy_generator
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
+from aach_lightning.runtime.target_schemas import CmlaHardeningConfig, HardeningConfig
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
+from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
+from aach_lightning.targets.datamodule import TargetDataModule
+from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
+from aach_lightning.targets.perturbation import perturbations
+from aach_lightning.targets.training import NETWORK, CodeIndex, build_target, validation_rows, write_index
+
+
+def ensure_hardened(config: RunConfig, pairs: Pairs, split: Split, target: Artifact, store: ArtifactStore) -> Artifact:
+    """Find the hardened target, or train the clean one further; that one itself where nothing is to be done."""
+    hardening = config.target.adversarial
+    if not isinstance(hardening, HardeningConfig):
+        return target
+    depends_on = {"target": target.key, "config": asdict(hardening)}
+    return store.get_or_build(
+        "hardened", depends_on, lambda folder: _harden(config, hardening, pairs, split, target, folder)
+    )
+
+
+def _harden(
+    config: RunConfig, hardening: HardeningConfig, pairs: Pairs, split: Split, target: Artifact, folder: Path
+) -> None:
+    device = compute_device(config.trainer)
+    # adversarial images cannot be read once and for all: the backbone takes part, and learns unless it is told not to
+    image_net = replace(config.target.image_net, frozen=hardening.frozen)
+    network = build_target(replace(config.target, image_net=image_net), pairs)
+    load_weights(network, target.path / NETWORK)
+    network.eval().to(device)
+    codes = _train_codes(network, pairs, split.train, device)
+    checkpoints = folder / CHECKPOINTS
+    train: PairDataset = PairDataset(pairs, split.train, shared=True)
+    ids, rows = split.train, split.train
+    if isinstance(hardening, CmlaHardeningConfig):
+        order = numpy_generator(config.target.seed, "adversarial").permutation(split.train)
+        sources, kept = order[: hardening.pairs], checkpoints / "adversarial"
+        both = perturbations(hardening, pairs)
+        files = craft_pairs(network, pairs, sources, codes.to(device), both, hardening.intra_weight, kept, device)
+        train = added = PairsWithAdversarial(pairs, split.train, sources, files)
+        ids, rows = added.ids, added.rows
+    module = _module(config, hardening, network.cpu(), pairs, torch.from_numpy(ids.copy()), pairs.labels[rows])
+    module.remember(torch.from_numpy(split.train.copy()), codes.images, codes.texts)
+    module.train()
+    query = validation_rows(split, config.target.validation, config.target.seed)
+    asked, searched = (PairDataset(pairs, part, shared=True) for part in (query, np.setdiff1d(split.database, query)))
+    seed = derive_seed(config.target.seed, "hardening")
+    data = TargetDataModule(train, asked, searched, config.target.batch_size, seed)
+    with stage_logger("hardening") as logger:
+        callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(seed)]
+        trainer = make_trainer(config.trainer, folder, "hardening the target", hardening.epochs, callbacks, logger)
+        fit(trainer, module, data, checkpoints)
+    everything = np.arange(len(pairs), dtype=np.int64)
+    description = "target hashes the collection, hardened"
+    index = CodeIndex(*hash_pairs(network.eval(), pairs.batch, everything, device, description))
+    if not ranks.is_first():
+        return
+    save_tensors(folder / NETWORK, network.state_dict())
+    # the last epoch and not the one of the best MAP: that of clean queries falls while the network hardens
+    write_index(folder, config, pairs, split, index, hardening.epochs - 1)
+
+
+def _module(
+    config: RunConfig,
+    hardening: HardeningConfig,
+    network: HashingNetwork,
+    pairs: Pairs,
+    ids: Tensor,
+    labels: NDArray[np.uint8],
+) -> FineTuningModule:
+    target = config.target
+    arguments = (
+        network,
+        ids,
+        torch.from_numpy(labels),
+        target.gamma,
+        target.eta,
+        hardening.lr,
+        hardening.lr,
+        hardening.epochs,
+    )
+    if isinstance(hardening, CmlaHardeningConfig):
+        return FineTuningModule(*arguments)
+    return PGDModule(*arguments, perturb=perturbations(hardening, pairs), seed=target.seed)
+
+
+def _train_codes(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> TrainCodes:
+    def compute(batch: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        found = pairs.batch(batch).to(device)
+        images, texts = network(found.images, found.texts)
+        return images.float(), texts.float()
+
+    images, texts = map_batches(compute, rows, "target reads its train part")
+    return TrainCodes(images, texts, torch.from_numpy(pairs.labels[rows]))

@@ -1,0 +1,80 @@
+"""Fine-tuning of a trained target, and fine-tuning on what PGD makes of each batch."""
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from aach_lightning.data.pairs import PairBatch
+from aach_lightning.networks.hashing import binary_codes
+from aach_lightning.networks.sharing import hash_global_batch
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.seeding import torch_generator
+from aach_lightning.targets.dcmh import DCMHModule
+from aach_lightning.targets.perturbation import Perturbation
+
+
+class FineTuningModule(DCMHModule):
+    """DCMH on a network that is trained already: batch normalisation keeps its statistics.
+
+    They would drift towards small batches of changed images; and an item's adversarial form would depend on the others
+    of its batch.
+    """
+
+    stage = "hardening"
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode of everything but batch normalisation."""
+        super().train(mode)
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+
+class PGDModule(FineTuningModule):
+    """Learns from each batch, and from the same pairs moved away from their codes, in equal parts.
+
+    Args:
+        *arguments: As `DCMHModule`.
+        perturb: Of images, and of texts.
+        seed: Base seed of the random starts.
+        **options: As `DCMHModule`.
+    """
+
+    def __init__(self, *arguments: object, perturb: tuple[Perturbation, Perturbation], seed: int, **options: object):
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.perturb, self.seed = perturb, seed
+
+    def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
+        """Mean loss of the clean and of the adversarial pairs; memories hold codes of clean ones."""
+        images, texts = self._adversarial(batch, batch_index)
+        loss = super().training_step(batch, batch_index)
+        changed = self.loss(*hash_global_batch(self.network, images, texts), batch)
+        self.log(f"{self.stage}/adversarial_loss", changed, prog_bar=True, batch_size=len(batch))
+        return (loss + changed) / 2
+
+    def _adversarial(self, batch: PairBatch, batch_index: int) -> tuple[Tensor, Tensor]:
+        """Both halves moved away from their clean codes; of the images this process's share."""
+        generator = torch_generator(self.seed, "adversarial", self.current_epoch, batch_index)
+        starts = [
+            2 * torch.rand(len(batch), *inputs.shape[1:], generator=generator) - 1
+            for inputs in (batch.images, batch.texts)
+        ]
+        own = ranks.own_share(len(batch))
+        self.eval()  # the clean code and its changed form are those of one and the same network: no dropout
+        images = self._moved(self.network.hash_images, batch.images, starts[0][own], self.perturb[0])
+        texts = self._moved(self.network.hash_texts, batch.texts, starts[1], self.perturb[1])
+        self.train()
+        return images, texts
+
+    def _moved(
+        self, hashing: Callable[[Tensor], Tensor], clean: Tensor, start: Tensor, perturb: Perturbation
+    ) -> Tensor:
+        codes = binary_codes(hashing(clean).detach())
+
+        def loss(inputs: Tensor) -> Tensor:
+            return (hashing(inputs) * codes).mean(dim=1)
+
+        return perturb(loss, clean, start.to(clean))
