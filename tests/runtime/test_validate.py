@@ -243,7 +243,7 @@ NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
 def test_rules_of_searches(config: RunConfig, changes: dict[str, Any], line: str) -> None:
     """Each against the least that is accepted."""
     config.attack.source, config.attack.queries = SourceName.queries, 12
-    config.attack.search = SquareConfig(changed=1.0)
+    config.attack.search = SquareConfig(changed=1.0, newer_on_ties=False)
     assert mistakes(config) == []
     for key, value in changes.items():
         put(config, key, deepcopy(value))
