@@ -38,7 +38,8 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
-from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate, queried_rows
+from aach_lightning.surrogates.queries import queried_rows
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report

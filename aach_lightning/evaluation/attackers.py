@@ -18,14 +18,16 @@ from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
 from aach_lightning.networks.build import with_known_defence
+from aach_lightning.networks.ensemble import soften
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.choices import BankName, SourceName
+from aach_lightning.runtime.choices import BankName, SourceName, Supervision
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device
-from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate, queried_rows
+from aach_lightning.surrogates.queries import queried_rows
+from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.training import load_target
 
@@ -87,18 +89,22 @@ def find_attackers(
         surrogate: Trained; None where the attack follows the target's own gradients.
     """
     labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
-    asked = queried_rows(split, config.budget.pairs, config.seed)
+    slope = config.attack.gradient.slope  # of both, so that the bound profits too
+    answers = None if surrogate is None else load_answers(surrogate)
+    asked = queried_rows(split, config.budget.pairs, config.seed) if answers is None else answers.rows
 
     def white_box(query: Query) -> Attacker:
         known = split.train if config.attack.bank is BankName.train else asked
-        source = with_known_defence(config, load_target(config.target, pairs, target))
-        return Attacker(query, source, target.key, "weights", labels, known, None, 0)
+        network = with_known_defence(config, soften(load_target(config.target, pairs, target), slope))
+        return Attacker(query, network, target.key, "weights", labels, known, None, 0)
 
-    if config.attack.source is SourceName.target or surrogate is None:
+    if config.attack.source is SourceName.target or surrogate is None or answers is None:
         return [white_box("attack")]
-    answers = load_answers(surrogate)
-    network = with_known_defence(config, load_surrogate(config, pairs, surrogate))
-    black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
+    network = with_known_defence(config, soften(load_surrogate(config, pairs, surrogate), slope))
+    if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
+        black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
+    else:
+        black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
     return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
 
 

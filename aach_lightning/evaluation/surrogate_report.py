@@ -31,15 +31,15 @@ def surrogate_report(
 ) -> dict[str, float]:
     """Compare surrogate and target.
 
-    The symmetry of the code (which bit is which, and its sign) is fitted on the queried pairs, and agreement measured
-    on pairs that were not. Agreement is evaluation's business: an attacker could not compute it.
+    The symmetry of the code (which bit is which, and its sign) is fitted on the pairs that the surrogate learned from,
+    and agreement measured on others. Agreement is evaluation's business: an attacker could not compute it.
 
     Args:
         surrogate: In eval mode.
-        answers: What the target answered to the queried pairs.
+        answers: What the surrogate learned from.
         index: The target's codes of the whole data set.
         pairs: The data set.
-        held_out: int64, rows that were never queried.
+        held_out: int64, rows that were never queried; those that the surrogate learned from are left out.
         device: Where to compute.
 
     Returns:
@@ -47,13 +47,13 @@ def surrogate_report(
         `map_i2t`, `map_t2i` of the surrogate's own codes and `target_map_i2t`, `target_map_t2i` of the target's, both
         on the held-out pairs alone. Empty where there are none.
     """
+    held_out = held_out[~np.isin(held_out, answers.rows)]
     if not len(held_out):
         return {}
     images, texts = hash_pairs(surrogate, pairs.batch, held_out, device)
     queried_images, queried_texts = hash_pairs(surrogate, pairs.batch, answers.rows, device)
-    matching = match_bits(
-        torch.cat([queried_images, queried_texts]), torch.cat([answers.image_codes, answers.text_codes])
-    )
+    answered = torch.cat([index.image_codes[answers.rows], index.text_codes[answers.rows]])
+    matching = match_bits(torch.cat([queried_images, queried_texts]), answered)
     target_images, target_texts = index.image_codes[held_out], index.text_codes[held_out]
     labels = torch.from_numpy(pairs.labels[held_out])
     return {

@@ -42,9 +42,22 @@ def mine_epoch(
     Returns:
         Batches without any triplet are kept: their pairs still take part in the quantisation loss.
     """
-    generator = torch_generator(seed, "mining", epoch)
     distances = relaxed_distance(image_codes.float(), text_codes.float()).round().long()
-    order = torch.randperm(len(image_codes), generator=generator)
+    return mine_distances(distances, miner, batch_size, seed, epoch)
+
+
+def mine_distances(distances: Tensor, miner: Miner, batch_size: int, seed: int, epoch: int) -> list[MinedBatch]:
+    """Mine one epoch of triplets as `mine_epoch` does, from distances however they were come by.
+
+    Args:
+        distances: int64, M x M, of M images to the M texts of the same items.
+        miner: As of `mine_epoch`; so are the others.
+        batch_size: Anchors of each modality in a batch.
+        seed: Base seed.
+        epoch: Number of the epoch.
+    """
+    generator = torch_generator(seed, "mining", epoch)
+    order = torch.randperm(len(distances), generator=generator)
     return [_mine(distances, anchors, miner, generator) for anchors in torch.split(order, batch_size)]
 
 

@@ -51,6 +51,32 @@ class GapMiner:
         return Triplets(anchors[position], positive, negative)
 
 
+class SemiHardMiner:
+    """Triplets of a batch whose negative is farther than their positive, but by little.
+
+    The semi-hard triplets of FaceNet (Schroff et al., CVPR 2015), with the target's distances in the place of those of
+    the network in training, which a miner does not see: the nearer two items stand in an anchor's ranking, the more
+    their order says about the target's bits.
+
+    Args:
+        smallest: Least difference of the two distances in bits, at least 1.
+        largest: Greatest difference of the two distances in bits, at least `smallest`.
+    """
+
+    within_batch = True
+
+    def __init__(self, smallest: int, largest: int) -> None:
+        self.smallest = smallest
+        self.largest = largest
+
+    def __call__(self, distances: Tensor, anchors: Tensor, generator: torch.Generator) -> Triplets:
+        """Mine triplets; see `Miner`."""
+        near = distances[anchors]
+        gaps = near[:, None, :] - near[:, :, None]
+        position, positive, negative = ((gaps >= self.smallest) & (gaps <= self.largest)).nonzero(as_tuple=True)
+        return Triplets(anchors[position], positive, negative)
+
+
 class RankMiner:
     """Positives from the nearest share of an anchor's ranking, negatives from its farthest share.
 

@@ -1,5 +1,6 @@
 """HashingNetwork: an image encoder and a text encoder into the same Hamming space."""
 
+from collections.abc import Sequence
 from typing import Protocol, Self, cast, runtime_checkable
 
 import torch
@@ -35,6 +36,12 @@ class HashHead(nn.Sequential):
             layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
         super().__init__(*layers, nn.Linear(hidden or width, code_length), nn.Tanh())
 
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What the tanh gets: N x width -> N x K."""
+        for layer in list(self)[:-1]:
+            inputs = layer(inputs)
+        return inputs
+
 
 class Encoder(nn.Module):
     """One modality's half of a HashingNetwork: backbone, then hash head.
@@ -65,6 +72,16 @@ class Encoder(nn.Module):
         """Hash a batch of one modality: N x ... -> N x K in (-1, 1)."""
         return cast(Tensor, self.head(self.backbone(inputs)))
 
+    def logits(self, inputs: Tensor) -> Tensor:
+        """What the tanh of the head gets: N x ... -> N x K.
+
+        Raises:
+            TypeError: If the head is not a HashHead.
+        """
+        if not isinstance(self.head, HashHead):
+            raise TypeError(f"the head is a {type(self.head).__name__}, only a HashHead gives logits")
+        return self.head.logits(self.backbone(inputs))
+
 
 class HashingNetwork(nn.Module):
     """Images and texts into (-1, 1)^K; the sign of an output is its binary code.
@@ -83,6 +100,15 @@ class HashingNetwork(nn.Module):
         self.text = text
         self.code_length = code_length
 
+    @property
+    def members(self) -> "list[HashingNetwork]":
+        """The networks that are trained one by one: of an ensemble its members, else this one."""
+        return [self]
+
+    def member_inputs(self, images: Tensor) -> Sequence[Tensor]:
+        """What each of `members` gets of images, or of features of images."""
+        return [images]
+
     def hash_images(self, images: Tensor) -> Tensor:
         """Relaxed codes of images, N x K in (-1, 1)."""
         return cast(Tensor, self.image(images))
@@ -97,9 +123,21 @@ class HashingNetwork(nn.Module):
         Raises:
             TypeError: If the image half is not an Encoder.
         """
+        return HashingNetwork(self._encoder().head, self.text, self.code_length)
+
+    @property
+    def feature_width(self) -> int:
+        """Number of features that the image backbone gives.
+
+        Raises:
+            TypeError: If the image half is not an Encoder.
+        """
+        return cast(Backbone, self._encoder().backbone).width
+
+    def _encoder(self) -> Encoder:
         if not isinstance(self.image, Encoder):
             raise TypeError(f"the image half is a {type(self.image).__name__}, it has no backbone to skip")
-        return HashingNetwork(self.image.head, self.text, self.code_length)
+        return self.image
 
     def forward(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Relaxed codes of both modalities."""

@@ -118,6 +118,7 @@ class DiversityConfig:
 class GradientConfig:
     """How gradients are taken, so that they transfer."""
 
+    slope: float = MISSING  # of the source's tanh; below 1, bits it is sure of have a gradient too
     diversity: DiversityConfig = field(default_factory=DiversityConfig)
     scales: int = MISSING  # copies of the input divided by 1, 2, 4, ...
     smoothing: int = MISSING  # odd width of a Gaussian kernel over the gradient of images, 1 for none

@@ -34,6 +34,21 @@ class Quantisation(StrEnum):
     code = "code"
 
 
+class Selection(StrEnum):
+    """Which pairs an attacker sends."""
+
+    random = "random"
+    coverage = "coverage"  # spread over the surrogate's own features
+    uncertainty = "uncertainty"  # some at random, then those on which what was learned from them is least sure
+
+
+class Supervision(StrEnum):
+    """What a surrogate learns from."""
+
+    codes = "codes"  # the target's answers to the budget's queries
+    labels = "labels"  # labels of public pairs; nothing is asked
+
+
 class AdversarialMethod(StrEnum):
     """How a trained target is hardened."""
 

@@ -50,6 +50,6 @@ class Mistakes(list[str]):
         for key in keys:
             value = self._config
             for part in key.split("."):
-                value = getattr(value, part)
+                value = value[part] if isinstance(value, dict) else getattr(value, part)
             found.append((key, value))
         return found

@@ -42,6 +42,7 @@ def check_attack(config: RunConfig, found: Mistakes) -> None:
     check_aim(config, found)
     check_universal(config, found)
     gradient = attack.gradient
+    found.share("attack.gradient.slope")
     found.share_or_zero("attack.gradient.diversity.probability")
     found.share("attack.gradient.diversity.smallest")
     need(1 <= gradient.scales <= 8, "attack.gradient.scales", gradient.scales, "must lie in 1 to 8")

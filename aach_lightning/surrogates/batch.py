@@ -12,19 +12,19 @@ from aach_lightning.mining.triplets import Triplets
 
 @dataclass(frozen=True)
 class TripletBatch:
-    """Queried pairs, what the target answered to them, and the triplets mined among them.
+    """Pairs to learn from, what the target answered to them, and the triplets mined among them.
 
     Attributes:
         pairs: B pairs.
-        image_codes: int8 in {-1, +1}, B x K.
-        text_codes: int8 in {-1, +1}, B x K.
+        image_codes: int8 in {-1, +1}, B x K; None where the target was not asked.
+        text_codes: int8 in {-1, +1}, B x K, or None.
         image_anchored: Anchors are images; positions inside the batch.
         text_anchored: Anchors are texts; positions inside the batch.
     """
 
     pairs: PairBatch
-    image_codes: Tensor
-    text_codes: Tensor
+    image_codes: Tensor | None
+    text_codes: Tensor | None
     image_anchored: Triplets
     text_anchored: Triplets
 
@@ -33,4 +33,5 @@ class TripletBatch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Copy every part to `device`."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: part.to(device) for name, part in parts.items() if part is not None})

@@ -35,16 +35,33 @@ def triplet_loss(anchors: Tensor, others: Tensor, triplets: Triplets, margin: fl
     return (F.relu(excess) if form == "hinge" else F.softplus(excess)).mean()
 
 
-def quantisation_loss(relaxed: Tensor, codes: Tensor, target: QuantisationTarget) -> Tensor:
+def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: QuantisationTarget) -> Tensor:
     """Mean squared gap, over N items and K bits, between a relaxed code and a binary one.
 
     Args:
         relaxed: N x K in (-1, 1).
-        codes: N x K in {-1, +1}, what the system under attack answered.
+        codes: N x K in {-1, +1}, what the system under attack answered; None where it was not asked.
         target: "sign": towards the surrogate's own sign; "code": towards the answered code.
 
     Returns:
         Scalar in [0, 4].
+
+    Raises:
+        ValueError: If the target is "code" and there are no codes.
     """
     wanted = binary_codes(relaxed.detach()) if target == "sign" else codes
+    if wanted is None:
+        raise ValueError("the target was not asked for codes: quantisation can be towards the sign alone")
     return (relaxed - wanted).square().mean()
+
+
+def balance_loss(relaxed: Tensor) -> Tensor:
+    """Mean squared mean of each bit over N items: 0 where every bit is +1 as often as -1.
+
+    Args:
+        relaxed: N x K in (-1, 1).
+
+    Returns:
+        Scalar in [0, 1].
+    """
+    return relaxed.mean(dim=0).square().mean()

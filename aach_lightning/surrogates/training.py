@@ -6,23 +6,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, budget_order
+from aach_lightning.data.splits import Split
 from aach_lightning.mining.miners import Miner
-from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.networks.inference import encode_images
 from aach_lightning.networks.sharing import check_shareable
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
+from aach_lightning.runtime.choices import Selection, Supervision
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.seeding import derive_seed
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,
@@ -32,9 +32,12 @@ from aach_lightning.runtime.trainer import (
     make_trainer,
     numerics,
 )
+from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.augmentation import Augmentation
-from aach_lightning.surrogates.datamodule import SurrogateDataModule
+from aach_lightning.surrogates.datamodule import PublicDataModule, SurrogateDataModule
 from aach_lightning.surrogates.module import SurrogateModule
+from aach_lightning.surrogates.networks import build_surrogate, reads_features
+from aach_lightning.surrogates.queries import first_round, public_rows, queried_rows, selected_rows
 from aach_lightning.targets.blackbox import BlackBox
 
 NETWORK, ANSWERS, SPENT = "network.safetensors", "answers.safetensors", "spent.json"
@@ -45,9 +48,9 @@ class Answers:
     """What the attacker got for the budget.
 
     Attributes:
-        rows: int64, M, the queried rows of the data set.
-        image_codes: int8 in {-1, +1}, M x K.
-        text_codes: int8 in {-1, +1}, M x K.
+        rows: int64, M, the queried rows of the data set; the public rows where the surrogate learned from labels.
+        image_codes: int8 in {-1, +1}, M x K; 0 x K where nothing was asked.
+        text_codes: int8 in {-1, +1}, M x K; 0 x K where nothing was asked.
         spent: Pairs that this run alone has paid for.
     """
 
@@ -57,31 +60,38 @@ class Answers:
     spent: int
 
 
-def queried_rows(split: Split, pairs: int, seed: int) -> NDArray[np.int64]:
-    """The rows that an attacker with a budget of `pairs` sends, int64 M."""
-    return budget_order(split, seed)[:pairs]
-
-
 def ensure_surrogate(
     config: RunConfig, pairs: Pairs, split: Split, target: Artifact, door: BlackBox, store: ArtifactStore
 ) -> Artifact:
-    """Find the surrogate, or query the target and train one."""
-    depends_on = {
-        "config": asdict(config.surrogate),
-        "mining": asdict(config.mining),
-        "budget": asdict(config.budget),
-        "seed": config.seed,
-        "target": target.key,
-        **numerics(config.trainer),
-    }
-    return store.get_or_build("surrogate", depends_on, lambda folder: _train(config, pairs, split, door, folder))
+    """Find the surrogate, or query the target and train one.
 
+    Raises:
+        BudgetExceeded: If an unfinished run of the same name has sent other pairs than this one wants to.
+        ConfigError: If it shall learn from labels and there are no public pairs.
+    """
 
-def build_surrogate(config: RunConfig, pairs: Pairs) -> HashingNetwork:
-    """The surrogate's network with its initial weights."""
-    surrogate, seed = config.surrogate, derive_seed(config.seed, "surrogate")
-    size, width = pairs.images.shape[-1], len(pairs.words)
-    return build_network(surrogate.image_net, surrogate.text_net, config.target.code_length, size, width, seed)
+    def rows(folder: Path) -> NDArray[np.int64]:
+        if config.surrogate.learns_from is Supervision.labels:
+            return public_rows(split, config.surrogate.public_pairs, config.seed)
+        if config.budget.selection is Selection.random:
+            return queried_rows(split, config.budget.pairs, config.seed)
+        return selected_rows(config, pairs, split, folder, learner)
+
+    def learner() -> HashingNetwork:
+        """What was learned from the first round of `budget.selection=uncertainty`."""
+        first = first_round(config)
+
+        def build(folder: Path) -> None:
+            _train(first, pairs, queried_rows(split, first.budget.pairs, first.seed), door, folder, "first surrogate")
+
+        # not the surrogate of a run with so small a budget: the count of what was spent belongs to this one
+        depends_on = {**_depends_on(first, target), "first_round_of": config.budget.pairs}
+        return load_surrogate(first, pairs, store.get_or_build("surrogate", depends_on, build))
+
+    def build(folder: Path) -> None:
+        _train(config, pairs, rows(folder), door, folder)
+
+    return store.get_or_build("surrogate", _depends_on(config, target), build)
 
 
 def load_surrogate(config: RunConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
@@ -98,39 +108,64 @@ def load_answers(artifact: Artifact) -> Answers:
     return Answers(np.asarray(spent["rows"]), tensors["image_codes"], tensors["text_codes"], spent["pairs"])
 
 
-def _train(config: RunConfig, pairs: Pairs, split: Split, door: BlackBox, folder: Path) -> None:
-    surrogate = config.surrogate
+def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
+    return {
+        "config": asdict(config.surrogate),
+        "mining": asdict(config.mining),
+        "budget": asdict(config.budget),
+        "seed": config.seed,
+        "target": target.key,
+        **numerics(config.trainer),
+    }
+
+
+def _train(
+    config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], door: BlackBox, folder: Path, name: str = "surrogate"
+) -> None:
+    surrogate, bits = config.surrogate, config.target.code_length
     network = build_surrogate(config, pairs)
-    rows = queried_rows(split, config.budget.pairs, config.seed)
     check_shareable(network, config.trainer.accelerator)
     augmentation = Augmentation(**asdict(surrogate.augmentation))
-    device = compute_device(config.trainer)
+    adversary = Adversary(**asdict(surrogate.adversarial))
     features = None
-    if isinstance(network.image, Encoder) and network.image.frozen and not augmentation.active:
-        features = encode_images(network.image, pairs, rows, "surrogate reads the images", device)
+    if reads_features(network) and not augmentation.active and not adversary.active:
+        device = compute_device(config.trainer)
+        halves = [cast(Encoder, member.image) for member in network.members]
+        read = [encode_images(half, pairs, rows, "surrogate reads the images", device) for half in halves]
+        features = torch.cat(read, dim=1)
     miner = cast(Miner, instantiate(asdict(config.mining)))
-    data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
+    asks = surrogate.learns_from is Supervision.codes
+    data: SurrogateDataModule | PublicDataModule
+    if asks:
+        data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
+    else:
+        data = PublicDataModule(pairs, rows, bits, miner, surrogate.batch_size, config.seed, features)
     module = SurrogateModule(
         network if features is None else network.on_features(),
         surrogate.loss.value,
-        surrogate.margin * config.target.code_length,
+        surrogate.margin * bits,
         surrogate.triplet_weight,
         surrogate.quantisation.value,
         surrogate.quantisation_weight,
+        surrogate.balance_weight,
         surrogate.image_lr,
         surrogate.backbone_lr,
         surrogate.text_lr,
         surrogate.weight_decay,
         surrogate.epochs,
         augmentation if augmentation.active else None,
+        adversary if adversary.active else None,
         config.seed,
     )
     checkpoints = folder / CHECKPOINTS
-    with stage_logger("surrogate") as logger:
+    with stage_logger(name.replace(" ", "_")) as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
-        trainer = make_trainer(config.trainer, folder, "training the surrogate", surrogate.epochs, callbacks, logger)
+        trainer = make_trainer(config.trainer, folder, f"training the {name}", surrogate.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.cpu().state_dict())
-    write_json(folder / SPENT, {"pairs": door.spent_pairs, "rows": rows.tolist()})
+    if not asks:
+        none = torch.empty(0, bits, dtype=torch.int8)
+        save_tensors(folder / ANSWERS, {"image_codes": none, "text_codes": none.clone()})
+    write_json(folder / SPENT, {"pairs": door.spent_pairs if asks else 0, "rows": rows.tolist()})

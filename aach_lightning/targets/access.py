@@ -7,11 +7,11 @@ from typing import Any
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
-from aach_lightning.runtime.choices import Modality
+from aach_lightning.runtime.choices import Modality, Selection
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
-from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
 from aach_lightning.targets.training import load_target
 
@@ -20,7 +20,8 @@ def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[Bl
     """Put a trained target, with its defence, behind a metered door for the attacker, and another one for measurements.
 
     The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
-    one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count.
+    one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count;
+    where a surrogate decides which pairs are sent, equal surrogates do.
     """
     halves = _directions(config)
     anchors = config.evaluation.queries * halves if config.attack.query_anchor else 0
@@ -31,6 +32,9 @@ def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[Bl
         "anchors": anchors,
         "modality": config.attack.modality.value if anchors or wanted else None,
     }
+    if config.budget.selection is not Selection.random:
+        learner = {"surrogate": asdict(config.surrogate), "mining": asdict(config.mining)}
+        run["chosen_by"] = {**asdict(config.budget), **learner, **numerics(config.trainer)}
     if wanted:
         run["item"] = config.attack.target_item
     return _doors(config, pairs, artifact, config.budget.pairs + anchors + wanted, run)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aach_lightning.mining.miners import GapMiner, Miner, RandomMiner, RankMiner
+from aach_lightning.mining.miners import GapMiner, Miner, RandomMiner, RankMiner, SemiHardMiner
 from aach_lightning.mining.triplets import Triplets
 
 
@@ -39,6 +39,22 @@ def test_gap_miner_finds_exactly_what_three_loops_find(
     found = mined(GapMiner(gap), distances, anchors)
     assert len(set(found)) == len(found)
     assert set(found) == set(expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 7), st.integers(1, 4), st.integers(0, 5), st.integers(0, 10**6))
+def test_semi_hard_miner_finds_exactly_what_three_loops_find(items: int, smallest: int, more: int, seed: int) -> None:
+    distances = draw_distances(4, items, 8, seed)
+    expected = {
+        (anchor, positive, negative)
+        for anchor in (3, 1)
+        for positive in range(items)
+        for negative in range(items)
+        if smallest <= int(distances[anchor, negative]) - int(distances[anchor, positive]) <= smallest + more
+    }
+    found = mined(SemiHardMiner(smallest, smallest + more), distances, [3, 1])
+    assert len(set(found)) == len(found)
+    assert set(found) == expected
 
 
 def test_gap_miner_needs_no_randomness() -> None:
@@ -108,7 +124,7 @@ def test_random_miner_reaches_every_pair_of_items() -> None:
     assert 0.7 < len(found) / 400 < 0.9  # two of five are the same item, and dropped, with a chance of 1/5
 
 
-@pytest.mark.parametrize("miner", [GapMiner(1), RankMiner(0.3, 0.3, 4), RandomMiner(4)])
+@pytest.mark.parametrize("miner", [GapMiner(1), SemiHardMiner(1, 3), RankMiner(0.3, 0.3, 4), RandomMiner(4)])
 def test_equal_distances_give_no_triplet(miner: Miner) -> None:
     assert mined(miner, torch.full((4, 6), 3), [0, 2]) == []
 

@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.choices import AdversarialMethod, LoggerName, Stage
+from aach_lightning.runtime.choices import AdversarialMethod, LoggerName, Stage, Supervision
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
     ContainerConfig,
@@ -19,7 +19,12 @@ from aach_lightning.runtime.data_schemas import (
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
-from aach_lightning.runtime.surrogate_schemas import GapMiningConfig, RandomMiningConfig, RankMiningConfig
+from aach_lightning.runtime.surrogate_schemas import (
+    GapMiningConfig,
+    RandomMiningConfig,
+    RankMiningConfig,
+    SemiHardMiningConfig,
+)
 from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
@@ -71,7 +76,13 @@ DEFENCES = {
     "median": MedianConfig,
 }
 ADVERSARIAL = {"none": AdversarialConfig, "cmla": CmlaHardeningConfig, "pgd": HardeningConfig}
-MINING = {"gap": GapMiningConfig, "rank": RankMiningConfig, "random": RandomMiningConfig}
+MINING = {
+    "gap": GapMiningConfig,
+    "batch_all": GapMiningConfig,
+    "semi_hard": SemiHardMiningConfig,
+    "rank": RankMiningConfig,
+    "random": RandomMiningConfig,
+}
 
 
 def composed(*overrides: str, name: str = "attack") -> DictConfig:
@@ -120,6 +131,22 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         module = encoder.backbone["_target_"].split(".")[-2]
         expected = "nn" if own else option
         assert expected.startswith(module) or expected in module  # cnn_f is in cnn_f, mlp in text_mlp, lite0 in lite
+
+
+def test_what_surrogates_are_made_of_and_learn_from() -> None:
+    chosen = {option: checked_config(composed(f"surrogate={option}")) for option in ("default", "ensemble", "ranking")}
+    alone, ensemble, ranking = (config.surrogate for config in chosen.values())
+    variants = [net.backbone["variant"] for net in (ensemble.image_net, *ensemble.members.values())]
+    assert variants == [0, 1]
+    assert (alone.image_net.backbone["variant"], alone.members, alone.seeds) == (0, {}, 1)
+    assert all(net.dropout == alone.image_net.dropout for net in ensemble.members.values())
+    assert ranking.image_net.frozen
+    assert ranking.margin * 2 == pytest.approx(0.1)  # of cosines, which lie in [-1, 1]
+    assert chosen["ranking"].mining == RandomMiningConfig(per_anchor=8)
+    assert checked_config(composed("surrogate=ranking", "mining=gap")).mining == GapMiningConfig(gap=4)
+    third = checked_config(composed("surrogate=ensemble", "+image_net@surrogate.members.third=efficientnet_lite2"))
+    assert third.surrogate.members["third"].backbone["variant"] == 2
+    assert checked_config(composed("surrogate=transfer")).surrogate.learns_from is Supervision.labels
 
 
 @pytest.mark.parametrize("option", sorted(file.stem for file in (CONF / "experiment").glob("*.yaml")))

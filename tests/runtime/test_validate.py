@@ -7,17 +7,31 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
-from aach_lightning.runtime.attack_schemas import CmlaObjectiveConfig, HagObjectiveConfig, SdhaObjectiveConfig
-from aach_lightning.runtime.choices import AdversarialMethod, BankName, NormName, SourceName
+from aach_lightning.runtime.attack_schemas import (
+    CmlaObjectiveConfig,
+    HagObjectiveConfig,
+    SdhaObjectiveConfig,
+    TargetCodeObjectiveConfig,
+)
+from aach_lightning.runtime.choices import (
+    AdversarialMethod,
+    BankName,
+    NormName,
+    Quantisation,
+    Selection,
+    SourceName,
+    Supervision,
+)
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
-from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig
+from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMiningConfig, SemiHardMiningConfig
 from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
+    EncoderConfig,
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
@@ -41,6 +55,9 @@ POSITIVE = [
     "surrogate.text_lr",
     "surrogate.batch_size",
     "surrogate.epochs",
+    "surrogate.seeds",
+    "surrogate.public_pairs",
+    "surrogate.adversarial.steps",
     "attack.epsilon",
     "attack.text_epsilon",
     "attack.steps",
@@ -58,6 +75,8 @@ NOT_NEGATIVE = [
     "surrogate.quantisation_weight",
     "surrogate.weight_decay",
     "surrogate.augmentation.noise",
+    "surrogate.balance_weight",
+    "surrogate.adversarial.epsilon",
     "attack.step.momentum",
     "attack.objective.margin",
     "attack.objective.quantisation_weight",
@@ -69,6 +88,8 @@ RANGES = [  # key, values refused, values allowed
     ("data.image_size", [15, 0, -32], [16]),
     ("target.code_length", [0, -1, 1025], [4, 1024]),
     ("mining.gap", [0, -1, 17], [1, 16]),
+    ("budget.first_share", [0.0, 1.0, -0.5, NAN], [0.01, 0.99]),
+    ("attack.gradient.slope", [0.0, 1.1, -0.5, NAN], [0.1, 1.0]),
     ("surrogate.augmentation.zoom", [-0.1, 1.0, NAN], [0.0, 0.99]),
     ("attack.gradient.diversity.probability", [-0.1, 1.1, NAN], [0.0, 1.0]),
     *(
@@ -188,6 +209,38 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ),
         ({"mining": RankMiningConfig(nearest=0.5, farthest=0.5, per_anchor=0)}, "mining.per_anchor=0: must be greater"),
         ({"mining": RandomMiningConfig(per_anchor=-3)}, "mining.per_anchor=-3: must be greater than 0"),
+        ({"mining": SemiHardMiningConfig(smallest=0, largest=4)}, "mining.smallest=0: must lie in 1 to"),
+        ({"mining": SemiHardMiningConfig(smallest=5, largest=4)}, "mining.largest=4: must lie in mining.smallest=5 to"),
+        ({"mining": SemiHardMiningConfig(smallest=5, largest=17)}, "mining.largest=17: must lie in mining.smallest=5"),
+        (
+            {"surrogate.seeds": 2, "surrogate.quantisation": Quantisation.sign},
+            "surrogate.quantisation=sign: towards their own signs every network ends with other bits",
+        ),
+        (
+            {"surrogate.members": {"second": EncoderConfig(dropout=1.0)}},
+            "surrogate.members.second.dropout=1.0: must lie in [0, 1)",
+        ),
+        (
+            {"surrogate.members": {"second": EncoderConfig()}, "surrogate.quantisation": Quantisation.sign},
+            "surrogate.quantisation=sign: towards",
+        ),
+        ({"surrogate.learns_from": Supervision.labels}, "surrogate.quantisation=code: surrogate.learns_from=labels"),
+        (
+            {"surrogate.learns_from": Supervision.labels, "budget.selection": Selection.coverage},
+            "budget.selection=coverage: surrogate.learns_from=labels asks nothing",
+        ),
+        (
+            {"surrogate.learns_from": Supervision.labels, "attack.query_anchor": True},
+            "attack.query_anchor=True: wants codes of the target",
+        ),
+        (
+            {"surrogate.learns_from": Supervision.labels, "attack.objective": TargetCodeObjectiveConfig()},
+            "attack.objective=TargetCode: wants codes of the target",
+        ),
+        (
+            {"budget.selection": Selection.uncertainty, "attack.objective": TargetCodeObjectiveConfig()},
+            "budget.selection=uncertainty: a label to aim at is drawn before the pairs are chosen",
+        ),
         ({"target.defence": JPEGConfig(quality=0)}, "target.defence.quality=0: must lie in 1 to 95"),
         ({"target.defence": JPEGConfig(quality=96)}, "target.defence.quality=96: must lie in 1 to 95"),
         ({"target.defence": BitDepthConfig(bits=0)}, "target.defence.bits=0: must lie in 1 to 8 bits"),

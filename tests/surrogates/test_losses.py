@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from aach_lightning.mining.triplets import Triplets
-from aach_lightning.surrogates.losses import TripletLoss, quantisation_loss, triplet_loss
+from aach_lightning.surrogates.losses import TripletLoss, balance_loss, quantisation_loss, triplet_loss
 
 FORMS: list[TripletLoss] = ["hinge", "nll"]
 
@@ -95,3 +95,18 @@ def test_quantisation_pulls_to_the_wanted_code() -> None:
     (to_code,) = torch.autograd.grad(quantisation_loss(relaxed, codes, "code"), relaxed)
     assert to_sign.tolist() == [[-0.5, 0.75]]
     assert to_code.tolist() == [[1.5, 0.75]]
+
+
+def test_codes_that_nobody_knows_cannot_be_pulled_to() -> None:
+    relaxed = torch.tensor([[0.5, -0.25]])
+    assert float(quantisation_loss(relaxed, None, "sign")) == pytest.approx(0.40625)
+    with pytest.raises(ValueError, match="not asked"):
+        quantisation_loss(relaxed, None, "code")
+
+
+def test_balance_of_a_hand_computed_example() -> None:
+    relaxed = torch.tensor([[0.5, -1.0], [0.5, 1.0], [-0.4, 1.0]], requires_grad=True)
+    loss = balance_loss(relaxed)
+    assert loss.item() == pytest.approx((0.2**2 + (1 / 3) ** 2) / 2)
+    (gradient,) = torch.autograd.grad(loss, relaxed)
+    assert gradient[0].tolist() == pytest.approx([0.2 / 3, 1 / 9])

@@ -11,9 +11,11 @@ from torch import Tensor
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.mining.miners import GapMiner, Miner, RankMiner
 from aach_lightning.mining.triplets import Triplets
+from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
+from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
 from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.batch import TripletBatch
@@ -39,12 +41,14 @@ def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
         "triplet_weight": 1.0,
         "quantisation": "code",
         "quantisation_weight": 1.0,
+        "balance_weight": 0.0,
         "image_lr": 1e-2,
         "backbone_lr": 1e-2,
         "text_lr": 1e-2,
         "weight_decay": 1e-4,
         "epochs": 25,
         "augmentation": None,
+        "adversary": None,
         "seed": 0,
     }
     return SurrogateModule(network, **(settings | changed))
@@ -192,3 +196,70 @@ def test_each_part_has_its_own_learning_rate(flat: Any) -> None:
     }
     on_features = rate_of(build(flat, frozen=True).on_features())
     assert sorted(on_features.values()) == sorted(frozen.values())
+
+
+def pair_of_networks(flat: Any) -> list[HashingNetwork]:
+    networks = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        networks.append(
+            HashingNetwork(Encoder(flat(48), HashHead(48, BITS)), Encoder(flat(10), HashHead(10, BITS)), BITS)
+        )
+    return networks
+
+
+def test_members_of_an_ensemble_learn_as_each_would_alone(linear_world: Any, flat: Any, tmp_path: Path) -> None:
+    alone, together = pair_of_networks(flat), pair_of_networks(flat)
+    for number, network in enumerate(alone):
+        train(wrap(network), linear_world, GapMiner(2), tmp_path / str(number), epochs=2)
+    assert len(linear_world.door.calls) == 2
+    train(wrap(EnsembleNetwork(together)), linear_world, GapMiner(2), tmp_path / "both", epochs=2)
+    assert len(linear_world.door.calls) == 3  # one call for both members
+    for single, member in zip(alone, together, strict=True):
+        for name, value in single.state_dict().items():
+            torch.testing.assert_close(member.state_dict()[name], value, atol=1e-5, rtol=1e-4)
+    assert not torch.equal(
+        together[0].state_dict()["image.head.2.weight"], together[1].state_dict()["image.head.2.weight"]
+    )
+
+
+def test_an_ensemble_answers_more_like_the_target_than_its_members(
+    linear_world: Any, flat: Any, tmp_path: Path
+) -> None:
+    members = pair_of_networks(flat)
+    ensemble = EnsembleNetwork(members)
+    train(wrap(ensemble), linear_world, GapMiner(2), tmp_path)
+    (bits, correlation), single = agreement(ensemble, linear_world), [agreement(m, linear_world) for m in members]
+    assert bits > sum(entry[0] for entry in single) / 2
+    assert correlation > sum(entry[1] for entry in single) / 2
+
+
+def test_balance_is_a_part_of_the_loss(flat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, batch = build(flat).eval(), toy_batch()
+    losses = []
+    for weight in (0.0, 2.0):
+        module = wrap(network, balance_weight=weight).eval()
+        monkeypatch.setattr(module, "log", lambda *_, **__: None)
+        losses.append(module.training_step(batch, 0).item())
+    with torch.no_grad():
+        images, texts = network(batch.pairs.images, batch.pairs.texts)
+    expected = sum(float(hashed.mean(dim=0).square().mean()) for hashed in (images, texts))
+    assert losses[1] - losses[0] == pytest.approx(2 * expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("quantisation", ["code", "sign"])
+def test_an_adversary_moves_images_away_from_their_codes(flat: Any, quantisation: str) -> None:
+    network, batch = build(flat).eval(), toy_batch()
+    seen: list[Tensor] = []
+    network.image.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    module = wrap(network, adversary=Adversary(8.0, 2), quantisation=quantisation)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    module.train()
+    module.training_step(batch, 0)
+    images = batch.pairs.images
+    codes = batch.image_codes if quantisation == "code" else binary_codes(network.eval().hash_images(images))
+    trained_on = seen[-2] if quantisation == "sign" else seen[-1]
+    assert 0 < float((trained_on - images).abs().max()) <= 8 / 255 + 1e-6
+    with torch.no_grad():
+        before, after = (float((network.eval().hash_images(part) * codes).sum()) for part in (images, trained_on))
+    assert after < before

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
+from aach_lightning.data.splits import Split, budget_order, make_split
+from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
-from aach_lightning.runtime.checkpoints import load_tensors
+from aach_lightning.runtime.checkpoints import load_tensors, load_weights
+from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.surrogates import training
 from aach_lightning.surrogates.module import SurrogateModule
-from aach_lightning.surrogates.training import (
-    build_surrogate,
-    ensure_surrogate,
-    load_answers,
-    load_surrogate,
-    queried_rows,
-)
+from aach_lightning.surrogates.networks import build_surrogate
+from aach_lightning.surrogates.queries import queried_rows
+from aach_lightning.surrogates.selection import spread_out
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 
 BITS = 16
@@ -35,6 +35,7 @@ RESTLESS = (
     "surrogate.augmentation.zoom=0.2",
     "surrogate.augmentation.noise=4",
 )
+LABELS = ("surrogate.learns_from=labels", "surrogate.quantisation=sign")
 TARGET = Artifact(Path("nowhere"), "key-of-the-target", built=False)
 
 
@@ -178,3 +179,146 @@ def test_a_frozen_backbone_leaves_the_stage_as_it_came(site: Callable[..., Site]
         assert {name for name in fresh if name.startswith("image.backbone.")} <= same
         assert "image.head.2.weight" not in same
         assert "text.backbone.hidden.weight" not in same
+
+
+def test_an_ensemble_has_each_net_with_each_seed(site: Callable[..., Site]) -> None:
+    second = ("+image_net@surrogate.members.second=small_cnn", "+surrogate.members.second.backbone.width=64")
+    here = site("ensemble", *second, "surrogate.seeds=2")
+    network = load_surrogate(here.config, here.pairs, here.ensure())
+    assert isinstance(network, EnsembleNetwork)
+    assert [member.feature_width for member in network.members] == [32, 64, 32, 64]
+    assert here.target.sent == 30
+    fresh = build_surrogate(here.config, here.pairs)
+    alone = build_surrogate(site("alone").config, here.pairs).state_dict()
+    assert all(torch.equal(value, alone[name]) for name, value in fresh.members[0].state_dict().items())
+    first, third = (fresh.members[number].state_dict()["image.head.2.weight"] for number in (0, 2))
+    assert not torch.equal(first, third)
+
+
+def test_frozen_members_are_read_once(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    still = [f"surrogate.augmentation.{key}" for key in ("flip=false", "zoom=0", "noise=0")]
+    frozen = ("surrogate.image_net.frozen=true", "surrogate.seeds=2", *still)
+    here = site("frozen", *frozen)
+    shapes: list[torch.Size] = []
+    original = SurrogateModule.training_step
+
+    def recording(self: SurrogateModule, batch: Any, batch_index: int) -> Tensor:
+        shapes.append(batch.pairs.images.shape)
+        return original(self, batch, batch_index)
+
+    monkeypatch.setattr(SurrogateModule, "training_step", recording)
+    trained = load_surrogate(here.config, here.pairs, here.ensure())
+    assert {shape[1:] for shape in shapes} == {torch.Size([64])}
+    fresh = build_surrogate(here.config, here.pairs)
+    for member, before in zip(trained.members, fresh.members, strict=True):
+        old, new = before.state_dict(), member.state_dict()
+        assert all(torch.equal(value, new[name]) for name, value in old.items() if "image.backbone" in name)
+        assert not torch.equal(old["image.head.2.weight"], new["image.head.2.weight"])
+
+
+def test_labels_of_public_pairs_cost_no_query(site: Callable[..., Site]) -> None:
+    here = site("labels", *LABELS)
+    answers = load_answers(here.ensure())
+    assert here.target.sent == answers.spent == here.door().spent == 0
+    assert answers.image_codes.shape == answers.text_codes.shape == (0, BITS)
+    outside = set(here.split.database.tolist()) - set(here.split.train.tolist())
+    assert set(answers.rows.tolist()) == outside
+    assert len(load_answers(site("few", *LABELS, "surrogate.public_pairs=4").ensure()).rows) == 4
+
+
+def test_labels_need_pairs_outside_the_train_part(site: Callable[..., Site]) -> None:
+    here = site("labels", *LABELS)
+    here.split = make_split(len(here.pairs), 10, 50, seed=0)
+    with pytest.raises(ConfigError, match=r"smaller split\.train"):
+        here.ensure()
+
+
+@pytest.mark.parametrize("selection", ["coverage", "uncertainty"])
+def test_chosen_pairs_are_m_of_the_train_part_and_paid_once(site: Callable[..., Site], selection: str) -> None:
+    here = site("one", f"budget.selection={selection}")
+    artifact = here.ensure()
+    answers = load_answers(artifact)
+    assert len(set(answers.rows.tolist())) == len(answers.rows) == 30
+    assert set(answers.rows.tolist()) <= set(here.split.train.tolist())
+    assert answers.rows.tolist() != queried_rows(here.split, 30, 0).tolist()
+    batch = here.pairs.batch(answers.rows)
+    assert torch.equal(answers.image_codes, binary_codes(here.target.hash_images(batch.images)))
+    here.target.sent -= 30
+    assert answers.spent == here.door().spent_pairs == here.target.sent == 30
+    assert load_answers(site("again", f"budget.selection={selection}").ensure()).rows.tolist() == answers.rows.tolist()
+
+
+def test_coverage_is_nested_and_spread_over_the_features_of_the_untrained_surrogate(site: Callable[..., Site]) -> None:
+    chosen = {
+        pairs: load_answers(site(f"{pairs}", "budget.selection=coverage", f"budget.pairs={pairs}").ensure()).rows
+        for pairs in (8, 30)
+    }
+    assert chosen[30][:8].tolist() == chosen[8].tolist()
+    here = site("features")
+    pool = budget_order(here.split, 0)
+    network = build_surrogate(here.config, here.pairs).eval()
+    with torch.no_grad():
+        features = network.image.backbone(here.pairs.batch(pool).images)  # type: ignore[operator, union-attr]
+    assert pool[spread_out(features, 8).numpy()].tolist() == chosen[8].tolist()
+
+
+def test_uncertainty_sends_a_random_share_first(site: Callable[..., Site]) -> None:
+    here = site("one", "budget.selection=uncertainty", "budget.first_share=0.4")
+    rows = load_answers(here.ensure()).rows
+    assert rows[:12].tolist() == queried_rows(here.split, 12, 0).tolist()
+    first = next(path for path in (here.store.root / "surrogate").glob("*/spent.json") if len(spent_rows(path)) == 12)
+    network = build_surrogate(here.config, here.pairs)
+    load_weights(network, first.parent / "network.safetensors")
+    rest = [row for row in budget_order(here.split, 0).tolist() if row not in rows[:12].tolist()]
+    batch = here.pairs.batch(rest)
+    with torch.no_grad():
+        images, texts = network.eval()(batch.images, batch.texts)
+    certainty = dict(zip(rest, (images.abs().mean(dim=1) + texts.abs().mean(dim=1)).tolist(), strict=True))
+    assert set(rows[12:].tolist()) == set(sorted(rest, key=certainty.__getitem__)[:18])
+
+
+def spent_rows(path: Path) -> list[int]:
+    rows: list[int] = json.loads(path.read_text())["rows"]
+    return rows
+
+
+@pytest.mark.parametrize("moment", ["first round", "before the second", "second round"])
+def test_a_killed_choice_sends_the_same_pairs_again(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    overrides = ("budget.selection=uncertainty", *RESTLESS)
+    whole = load_tensors(site("whole", *overrides).ensure().path / "network.safetensors")
+    here = site("killed", *overrides)
+    ask, fitted = BlackBox.query, training.fit
+    calls: list[int] = []
+
+    def dying_query(self: BlackBox, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        calls.append(len(images))
+        if moment == "before the second" and len(calls) == 2:
+            raise RuntimeError("killed")
+        return ask(self, images, texts)
+
+    def dying_fit(trainer: Any, module: Any, data: Any, checkpoints: Path) -> None:
+        fitted(trainer, module, data, checkpoints)
+        if len(data.rows) == {"first round": 15, "second round": 30}.get(moment):
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlackBox, "query", dying_query)
+        patch.setattr(training, "fit", dying_fit)
+        with pytest.raises(RuntimeError, match="killed"):
+            here.ensure()
+    artifact = here.ensure()
+    assert here.target.sent == here.door().spent_pairs == load_answers(artifact).spent == 30
+    resumed = load_tensors(artifact.path / "network.safetensors")
+    assert all(torch.equal(value, whole[name]) for name, value in resumed.items())
+
+
+@pytest.mark.parametrize("choice", ["surrogate=ranking", "surrogate=transfer", "mining=semi_hard", "mining=batch_all"])
+def test_every_way_to_learn_trains(site: Callable[..., Site], choice: str) -> None:
+    here = site("one", choice)
+    network = load_surrogate(here.config, here.pairs, here.ensure())
+    fresh = build_surrogate(here.config, here.pairs).state_dict()
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert "image.head.2.weight" in changed
+    assert here.target.sent == (0 if choice == "surrogate=transfer" else 30)

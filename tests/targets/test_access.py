@@ -145,3 +145,22 @@ def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
         unseen = {"image": "attack.text_epsilon=0.3", "text": "attack.epsilon=4"}.get(modality)
         assert changed.spent == (13 if change == unseen else 0), change
     assert of_pairs.spent == 20
+
+
+@pytest.mark.parametrize("selection", ["coverage", "uncertainty"])
+def test_runs_whose_surrogates_choose_other_pairs_have_budgets_of_their_own(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, selection: str
+) -> None:
+    everything = toy_pairs.batch(range(60))
+    chosen = f"budget.selection={selection}"
+    runs = [(), (chosen,), (chosen, "surrogate.epochs=3"), (chosen, "seed=1")]
+    for number, overrides in enumerate(runs):
+        door, _ = open_target(compose_toy(*overrides), toy_pairs, artifact)
+        assert door.spent == 0
+        rows = slice(number * 10, number * 10 + 30)
+        door.query(everything.images[rows], everything.texts[rows])
+        assert door.spent == 30
+    again, _ = open_target(compose_toy(chosen, "attack.epsilon=4"), toy_pairs, artifact)
+    assert again.spent == 30
+    with pytest.raises(BudgetExceeded):
+        again.query(everything.images[50:51], everything.texts[50:51])

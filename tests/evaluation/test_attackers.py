@@ -1,0 +1,63 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import make_split
+from aach_lightning.evaluation.attackers import Attacker, find_attackers
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
+from aach_lightning.targets.access import open_target
+from aach_lightning.targets.training import ensure_target, load_target
+
+Found = tuple[list[Attacker], list[HashingNetwork]]
+
+
+@pytest.fixture
+def found(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> Callable[..., Found]:
+    """Attackers of a configuration, and the networks that they should attack with."""
+
+    def find(*overrides: str) -> Found:
+        config = compose_toy(*overrides)
+        split = make_split(len(toy_pairs), 10, 40, seed=0)
+        store = ArtifactStore(Path(config.paths.store))
+        target = ensure_target(config, toy_pairs, split, store)
+        door, _ = open_target(config, toy_pairs, target)
+        surrogate = ensure_surrogate(config, toy_pairs, split, target, door, store)
+        answers = load_answers(surrogate)
+        attackers = find_attackers(config, toy_pairs, split, target, surrogate)
+        assert all(attacker.known.tolist() == answers.rows.tolist() for attacker in attackers)
+        assert [attacker.pairs for attacker in attackers] == [door.spent_pairs, 0]
+        networks = [load_surrogate(config, toy_pairs, surrogate), load_target(config.target, toy_pairs, target)]
+        return attackers, networks
+
+    return find
+
+
+def test_a_black_box_attacker_and_its_bound(found: Callable[..., Found]) -> None:
+    (attack, bound), _ = found("budget.selection=coverage")
+    assert (attack.query, attack.needs, attack.labels, attack.pairs) == ("attack", "codes", False, 30)
+    assert (bound.query, bound.needs, bound.labels, bound.answers) == ("white_box", "weights", False, None)
+    assert attack.answers is not None
+
+
+def test_what_learned_from_labels_needs_nothing_of_the_target(found: Callable[..., Found]) -> None:
+    (attack, bound), _ = found("surrogate.learns_from=labels", "surrogate.quantisation=sign")
+    assert (attack.needs, attack.labels, attack.pairs, attack.answers) == ("nothing", True, 0, None)
+    assert (bound.needs, bound.labels) == ("weights", False)
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.25])
+def test_both_sources_get_the_slope(found: Callable[..., Found], toy_pairs: Pairs, slope: float) -> None:
+    attackers, networks = found(f"attack.gradient.slope={slope}", "surrogate.seeds=2")
+    batch = toy_pairs.batch(range(8))
+    with torch.no_grad():
+        for attacker, network in zip(attackers, networks, strict=True):
+            for hashed, plain in zip(
+                attacker.source(batch.images, batch.texts), network(batch.images, batch.texts), strict=True
+            ):
+                torch.testing.assert_close(hashed, torch.tanh(slope * torch.atanh(plain)), atol=1e-5, rtol=1e-4)
