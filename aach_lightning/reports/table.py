@@ -44,7 +44,7 @@ def result_table(result: Result) -> Table:
         epsilon = max(row.epsilon for row in rows)
         bound = f"ε {epsilon * 255:.3g}/255" if direction == "I2T" else f"ε {epsilon:.3g}"
         if any(row.words is not None for row in rows):
-            bound = f"{epsilon:.0f} words"
+            bound = f"{epsilon:.0f} word{'' if epsilon == 1 else 's'}"
         table.add_row(f"[bold]{label}, {bound}[/]", *[""] * len(_NUMBERS))
         for row in rows:
             table.add_row(f"  {NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
