@@ -38,6 +38,10 @@ FEATURES = (
     "surrogate.augmentation={flip: false, zoom: 0.0, noise: 0.0}",
     "logger=csv",
 )
+ENSEMBLE = (
+    *("surrogate.seeds=2", "surrogate.adversarial.epsilon=2", "budget.selection=coverage"),
+    *("attack.modality=image", "evaluation.white_box=false"),
+)
 SEARCHING = ("attack=square", "attack.queries=60")
 
 pytestmark = [
@@ -120,6 +124,9 @@ def run_worlds(folder: Path) -> None:
     for size in WORLDS[:2]:
         copied(folder, "images-1", f"searching-{size}", "target")
         run_world(folder, "searching", size, attack(folder, f"searching-{size}", size, *IMAGES, *SEARCHING))
+    for size in WORLDS[:2]:
+        copied(folder, "images-1", f"ensemble-{size}", "target")
+        run_world(folder, "ensemble", size, attack(folder, f"ensemble-{size}", size, *IMAGES, *ENSEMBLE))
     copied(folder, "images-1", "damaged", "target")
     (key,) = (path.name for path in (folder / "damaged" / "target").iterdir() if path.is_dir())
     (folder / "damaged" / "ledger").mkdir()
@@ -210,6 +217,19 @@ def test_from_equal_weights_come_equal_bits(worlds: Path, size: int) -> None:
         assert torch.equal(found["delta"], expected["delta"])
         assert float(found["delta"].abs().max()) > 0
     assert result(worlds, f"crafting-{size}") == result(worlds, "images-1")
+
+
+def test_members_that_learn_from_adversaries_and_chosen_pairs(worlds: Path) -> None:
+    assert [outcomes(worlds, "ensemble", size) for size in (1, 2)] == [[""], ["", ""]]
+    (one,), (two,) = (tensors(worlds, f"ensemble-{size}", "surrogate", "network") for size in (1, 2))
+    assert {name.split(".")[2] for name in one if name.startswith("image.members.")} == {"0", "1"}
+    for key, values in one.items():
+        # a sign of an adversary's gradient may turn by rounding
+        torch.testing.assert_close(two[key], values, rtol=1e-3, atol=1e-3, msg=lambda text, key=key: f"{key}: {text}")
+    (first,), (other,) = (tensors(worlds, f"ensemble-{size}", "surrogate", "answers") for size in (1, 2))
+    assert all(torch.equal(first[key], other[key]) for key in ("image_codes", "text_codes"))
+    assert result(worlds, "ensemble-2")["queries"] == result(worlds, "ensemble-1")["queries"]
+    assert result(worlds, "ensemble-1")["queries"]["spent_pairs"] == 30
 
 
 def test_only_the_first_process_searches(worlds: Path) -> None:
