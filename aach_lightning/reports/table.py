@@ -27,6 +27,7 @@ def result_table(result: Result) -> Table:
         title=escape(
             f"{data['name']}: {data['attacked']} queries, {data['database']:,} searched, "
             f"{config['target']['name'].upper()} {config['target']['code_length']} bits, seed {result.seed}"
+            f"{_defences(config)}"
         ),
         caption=escape(data["note"]) or None,
         box=SIMPLE_HEAD,
@@ -43,13 +44,29 @@ def result_table(result: Result) -> Table:
         epsilon = max(row.epsilon for row in rows)
         bound = f"ε {epsilon * 255:.3g}/255" if direction == "I2T" else f"ε {epsilon:.3g}"
         if any(row.words is not None for row in rows):
-            bound = f"{epsilon:.0f} words"
+            bound = f"{epsilon:.0f} word{'' if epsilon == 1 else 's'}"
         table.add_row(f"[bold]{label}, {bound}[/]", *[""] * len(_NUMBERS))
         for row in rows:
             table.add_row(f"  {NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
         chance = f"{result.chance[direction]:.3f}"
         table.add_row("  chance", chance, *[""] * (len(_NUMBERS) - 1), style="dim", end_section=True)
     return table
+
+
+def _defences(config: Mapping[str, Any]) -> str:
+    """A second line of the title: what was done to the target beyond training it; empty for nothing."""
+    said = []
+    method = config["target"].get("adversarial", {}).get("method", "none")
+    if method != "none":
+        said.append(f"hardened by {method.upper()}")
+    values = dict(config["target"].get("defence", {}))
+    kind = str(values.pop("_target_", "")).rpartition(".")[2]
+    if kind not in ("", "Identity"):
+        known = "known" if config["attack"].get("knows_defence") else "unknown"
+        said.append(
+            f"behind {kind}({', '.join(f'{key}={value}' for key, value in values.items())}), {known} to attackers"
+        )
+    return f"\n{', '.join(said)}" if said else ""
 
 
 def _cells(row: Row) -> list[str]:

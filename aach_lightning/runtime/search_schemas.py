@@ -29,6 +29,7 @@ class SquareConfig(SearchConfig):
 
     _target_: str = "aach_lightning.attacks.search.square.SquareAttack"
     changed: float = MISSING  # share of the pixels in the first squares
+    newer_on_ties: bool = MISSING
 
 
 @dataclass

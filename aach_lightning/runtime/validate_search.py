@@ -23,6 +23,9 @@ def check_search(config: RunConfig, found: Mistakes) -> None:
         f"must be at least {2 * items}: the own codes of evaluation.queries={items} items and a change of each",
     )
     need(not attack.query_anchor, "attack.query_anchor", True, "must be false: a search asks for these codes anyway")
+    need(
+        not attack.knows_defence, "attack.knows_defence", True, "must be false: a search has no source to put behind it"
+    )
     if isinstance(search, SquareConfig):
         found.share("attack.search.changed")
         need(attack.norm is not NormName.l2, "attack.norm", attack.norm, "must not be l2 for Square Attack under l_inf")

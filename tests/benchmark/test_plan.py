@@ -44,10 +44,10 @@ def test_what_cannot_be_meant_is_refused(overrides: list[str]) -> None:
 def test_every_method_of_every_plan_composes(plan: str, tmp_path: Path) -> None:
     methods = load_plan(plan)
     assert len(methods) > 3
-    for job in make_jobs(methods, ["data=scenes", "budget.pairs=50"]):
+    for job in make_jobs(methods, ["data=scenes", "budget.pairs=400"]):
         config = compose_job(job, tmp_path / "it's")
         assert config.paths.output == str(tmp_path / "it's")
-        assert config.budget.pairs == 50
+        assert config.budget.pairs == 400
 
 
 @pytest.mark.parametrize("plan", PLANS)

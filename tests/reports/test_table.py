@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from aach_lightning.evaluation.result import Result, Row
-from aach_lightning.reports.table import result_table, show, show_report, stage_table
+from aach_lightning.reports.table import result_table, show, show_report, stage_table, targeted_table
 
 AGREEMENT = {
     "held_out_pairs": 500.0,
@@ -188,3 +188,52 @@ def test_a_report_names_its_folder_in_one_piece() -> None:
     assert ["validation", "map", "i2t", "0.712"] in lines
     assert ["database", "130"] in lines
     assert ["note", "[bold]"] in lines
+
+
+@pytest.mark.parametrize(
+    ("target", "attack", "line"),
+    [
+        ({}, {}, None),
+        ({"adversarial": {"method": "none"}, "defence": {"_target_": "torch.nn.Identity"}}, {}, None),
+        ({"adversarial": {"method": "pgd"}}, {"knows_defence": True}, "hardened by PGD"),
+        (
+            {"adversarial": {"method": "cmla"}, "defence": {"_target_": "a.b.JPEG", "quality": 75}},
+            {"knows_defence": True},
+            "hardened by CMLA, behind JPEG(quality=75), known to attackers",
+        ),
+        (
+            {"defence": {"_target_": "a.b.RandomResize", "smallest": 0.75, "seed": 0}},
+            {"knows_defence": False},
+            "behind RandomResize(smallest=0.75, seed=0), unknown to attackers",
+        ),
+    ],
+)
+def test_the_title_says_what_was_done_to_the_target(
+    target: dict[str, Any], attack: dict[str, Any], line: str | None
+) -> None:
+    config = {"target": {"name": "dcmh", "code_length": 32, **target}, "attack": {"name": "aach", **attack}}
+    lines = [text.strip() for text in printed(result_table(result(*ORDINARY, config=config)))]
+    first = lines.index("scenes: 200 queries, 188,321 searched, DCMH 32 bits, seed 0")
+    assert (lines[first + 1] == line) if line else lines[first + 1].startswith("query")
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 word"), (3, "3 words")])
+def test_edited_texts_are_bounded_in_words(count: int, said: str) -> None:
+    rows = [row("T2I", "clean", 0.7), row("T2I", "attack", 0.5, epsilon=float(count), words=0.75 * count)]
+    lines = [line.strip() for line in printed(result_table(result(*rows)))]
+    assert f"text→image, {said}" in lines
+
+
+def test_a_targeted_map_has_a_table_of_its_own() -> None:
+    rows = [
+        row("I2T", "clean", 0.7, targeted_map=0.1),
+        row("I2T", "attack", 0.5, targeted_map=0.25),
+        row("T2I", "clean", 0.7, targeted_map=0.2),
+        row("T2I", "attack", 0.5, targeted_map=None),
+    ]
+    chance = {"I2T": 0.3, "T2I": 0.3, "I2T_targeted": 0.15, "T2I_targeted": 0.16}
+    lines = [line.split() for line in printed(targeted_table(result(*rows, chance=chance)))]
+    for expected in (["clean", "0.100", "0.200"], ["AACH", "0.250"], ["chance", "0.150", "0.160"]):
+        assert expected in lines
+    one = [line.split() for line in printed(targeted_table(result(*rows[:2], chance={"I2T_targeted": 0.15})))]
+    assert ["clean", "0.100"] in one

@@ -281,6 +281,7 @@ NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
         ({"attack.queries": None}, "attack.queries=None: must be at least 12: the own codes of evaluation.queries=6"),
         ({"attack.queries": 11}, "attack.queries=11: must be at least 12"),
         ({"attack.query_anchor": True}, "attack.query_anchor=True: must be false"),
+        ({"attack.knows_defence": True}, "attack.knows_defence=True: must be false"),
         ({"attack.norm": NormName.l2}, "attack.norm=l2: must not be l2"),
         ({"attack.search.changed": 0.0}, "attack.search.changed=0.0: must lie in (0, 1]"),
         ({"attack.search.changed": 1.5}, "attack.search.changed=1.5: must lie in (0, 1]"),
@@ -296,7 +297,7 @@ NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
 def test_rules_of_searches(config: RunConfig, changes: dict[str, Any], line: str) -> None:
     """Each against the least that is accepted."""
     config.attack.source, config.attack.queries = SourceName.queries, 12
-    config.attack.search = SquareConfig(changed=1.0)
+    config.attack.search = SquareConfig(changed=1.0, newer_on_ties=False)
     assert mistakes(config) == []
     for key, value in changes.items():
         put(config, key, deepcopy(value))

@@ -20,15 +20,16 @@ class SquareAttack:
 
     It begins with vertical stripes of random signs. Squares become smaller on the authors' schedule, stretched to the
     number of queries. A square is drawn again until it changes something, as in the authors' code. On ties the older
-    delta stays, as in the paper. In a text vector the "square" is a run of neighbouring entries, and the stripes are
-    random signs of all entries.
+    delta stays, as in the paper, unless `newer_on_ties` lets it wander over the plateaus of a score in whole bits. In a
+    text vector the "square" is a run of neighbouring entries, and the stripes are random signs of all entries.
 
     Args:
         changed: Share of the pixels (entries of a text) that the first squares cover, in (0, 1]; p of the paper.
+        newer_on_ties: Keep a square that leaves the score as it was.
     """
 
-    def __init__(self, changed: float) -> None:
-        self.changed = changed
+    def __init__(self, changed: float, newer_on_ties: bool) -> None:
+        self.changed, self.newer_on_ties = changed, newer_on_ties
 
     def __call__(self, problem: Problem) -> Found:
         """Search; see `Search`."""
@@ -43,7 +44,7 @@ class SquareAttack:
                 _draw_square(signs, share, generators[row])
             return tried
 
-        return climb(problem, signs, propose, newer_on_ties=False)
+        return climb(problem, signs, propose, self.newer_on_ties)
 
 
 def share_at(changed: float, step: int, steps: int) -> float:

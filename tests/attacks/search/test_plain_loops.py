@@ -59,7 +59,7 @@ def signs(shape: tuple[int, ...], generator: torch.Generator) -> Array:
     return torch.randint(0, 2, shape, generator=generator).double().numpy() * 2 - 1
 
 
-def plain_square(item: PlainItem, generator: torch.Generator, p: float) -> tuple[Array, int]:
+def plain_square(item: PlainItem, generator: torch.Generator, p: float, wander: bool) -> tuple[Array, int]:
     shape = item.clean.shape
     image = len(shape) == 3
     if image:
@@ -90,7 +90,7 @@ def plain_square(item: PlainItem, generator: torch.Generator, p: float) -> tuple
             while np.array_equal(item.inside(item.clean + new), item.inside(item.clean + delta)):
                 new[start : start + side] = item.epsilon * signs((1,), generator)[0]
         score = item.score(new)
-        if score > best:
+        if score > best or (wander and score == best):
             delta, best = new, score
     return item.project(delta), best
 
@@ -145,7 +145,8 @@ def plain_nes(
 
 
 CASES: dict[str, tuple[Any, Callable[..., tuple[Array, int]], dict[str, float]]] = {
-    "square": (SquareAttack, plain_square, {"p": 0.3}),
+    "square": (SquareAttack, plain_square, {"p": 0.3, "wander": False}),
+    "wandering square": (SquareAttack, plain_square, {"p": 0.3, "wander": True}),
     "sign_hunter": (SignHunter, plain_sign_hunter, {}),
     "nes": (NES, plain_nes, {"samples": 10, "sigma": 0.5, "step_size": 0.3, "momentum": 0.5}),
 }
@@ -173,7 +174,7 @@ def test_every_item_ends_where_the_plain_loop_ends(
         centre = middle(clean.shape).double().numpy()
         epsilon = round(problem.space.epsilon * unit, 9)
         item = PlainItem(clean, weights, centre, unit, epsilon, limit)
-        word = {"square": "square", "sign_hunter": "", "nes": "nes"}[name]
+        word = "nes" if name == "nes" else "square"
         delta, best = plain(item, torch_generator(problem.seed, word, identity), **parameters)
         assert int(found.distance[number]) == best
         np.testing.assert_allclose(found.delta[number].double().numpy() * unit, delta, atol=1e-6 * unit)

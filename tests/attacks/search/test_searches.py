@@ -18,7 +18,7 @@ from tests.attacks.search.conftest import LinearTarget
 
 SEARCHES: dict[str, Search] = {
     "nes": NES(samples=20, sigma=0.5, step_size=0.3, momentum=0.5),
-    "square": SquareAttack(0.3),
+    "square": SquareAttack(0.3, False),
     "sign_hunter": SignHunter(),
 }
 MODALITIES = ["image", "text"]
@@ -145,7 +145,7 @@ def test_a_search_that_has_tried_everything_ends(make_problem: Callable[..., Pro
         return torch.where(texts >= 0.5, 1, -1).to(torch.int8)
 
     space = Space(0.1, "linf", 0.0, 1.0)
-    for search in (SquareAttack(0.5), SignHunter()):
+    for search in (SquareAttack(0.5, False), SignHunter()):
         asked.clear()
         problem = Problem(codes, torch.tensor([[0.0, 0.55]]), torch.tensor([0]), space, 5000, 0)
         found = search(problem)
