@@ -39,7 +39,7 @@ class Attacker:
     Attributes:
         query: Name of the row.
         source: Gives the gradients.
-        key: Artifact key of the source's weights.
+        key: Artifact key of the source's weights, with what else tells it from another source of an equal attack.
         needs: What the attacker has of the target.
         labels: Whether it is told labels.
         known: int64, M rows of the data set whose codes it ranks.
@@ -89,14 +89,19 @@ def find_attackers(
         surrogate: Trained; None where the attack follows the target's own gradients.
     """
     labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
-    slope = config.attack.gradient.slope  # of both, so that the bound profits too
+    slope = config.attack.gradient.slope
     answers = None if surrogate is None else load_answers(surrogate)
     asked = queried_rows(split, config.budget.pairs, config.seed) if answers is None else answers.rows
 
     def white_box(query: Query) -> Attacker:
         known = split.train if config.attack.bank is BankName.train else asked
-        network = with_known_defence(config, soften(load_target(config.target, pairs, target), slope))
-        return Attacker(query, network, target.key, "weights", labels, known, None, 0)
+        network, key = load_target(config.target, pairs, target), target.key
+        if query == "attack":
+            network = soften(network, slope)
+        elif slope != 1:
+            # a bound: the target's own slope is what does the most damage with the target's own weights
+            key = f"{key} with its own slope"
+        return Attacker(query, with_known_defence(config, network), key, "weights", labels, known, None, 0)
 
     if config.attack.source is SourceName.target or surrogate is None or answers is None:
         return [white_box("attack")]

@@ -52,12 +52,31 @@ def test_what_learned_from_labels_needs_nothing_of_the_target(found: Callable[..
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.25])
-def test_both_sources_get_the_slope(found: Callable[..., Found], toy_pairs: Pairs, slope: float) -> None:
+def test_the_slope_is_that_of_the_attack_and_not_of_its_bound(
+    found: Callable[..., Found], toy_pairs: Pairs, slope: float
+) -> None:
     attackers, networks = found(f"attack.gradient.slope={slope}", "surrogate.seeds=2")
+    assert (attackers[1].key == attackers[1].key.split()[0]) is (slope == 1)
     batch = toy_pairs.batch(range(8))
     with torch.no_grad():
-        for attacker, network in zip(attackers, networks, strict=True):
+        for attacker, network, wanted in zip(attackers, networks, (slope, 1.0), strict=True):
             for hashed, plain in zip(
                 attacker.source(batch.images, batch.texts), network(batch.images, batch.texts), strict=True
             ):
-                torch.testing.assert_close(hashed, torch.tanh(slope * torch.atanh(plain)), atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(hashed, torch.tanh(wanted * torch.atanh(plain)), atol=1e-5, rtol=1e-4)
+
+
+def test_an_attack_with_the_targets_weights_gets_the_slope(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs
+) -> None:
+    config = compose_toy("attack.source=target", "attack.gradient.slope=0.25")
+    split = make_split(len(toy_pairs), 10, 40, seed=0)
+    target = ensure_target(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
+    (attack,) = find_attackers(config, toy_pairs, split, target, None)
+    assert (attack.query, attack.needs, attack.key) == ("attack", "weights", target.key)
+    images = toy_pairs.batch(range(8)).images
+    with torch.no_grad():
+        hashed, plain = (
+            net.hash_images(images) for net in (attack.source, load_target(config.target, toy_pairs, target))
+        )
+    torch.testing.assert_close(hashed, torch.tanh(0.25 * torch.atanh(plain)), atol=1e-5, rtol=1e-4)

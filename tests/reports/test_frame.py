@@ -143,9 +143,9 @@ def test_undecodable_names_become_text_that_can_be_written(run: Make) -> None:
     assert frame["data"].iloc[0] == "写真 \\ud800"
 
 
-def test_all_image_nets_of_an_ensemble_are_named(run: Callable[..., Result]) -> None:
+def test_all_image_nets_of_an_ensemble_are_named(run: Make) -> None:
     backbones = [{"_target_": "networks.EfficientNetLite", "variant": variant} for variant in (1, 2)]
     members = {name: {"backbone": backbone} for name, backbone in zip(("second", "a"), backbones, strict=True)}
-    frame = to_frame([("0/result.json", run(surrogate__members=members))])
+    frame = frame_of(run(surrogate__members=members))
     named = "SmallCNN + EfficientNetLite(variant=1) + EfficientNetLite(variant=2)"
     assert set(frame["surrogate_image_net"]) == {named}
