@@ -145,7 +145,8 @@ class Layout:
         """
         records: list[Record] = []
         for start in range(0, len(data), self.record_size):
-            body, found = data[start : start + self._body_size], data[start + self._body_size :][:_CHECKSUM_SIZE]
+            end = start + self._body_size
+            body, found = data[start:end], data[end : end + _CHECKSUM_SIZE]
             if len(found) < _CHECKSUM_SIZE or _continued(checksum, body) != found:
                 return Decoded(records, start, checksum, damaged=any(data[start + self.record_size :]))
             records.append(Record(Kind(body[:1]), body[1 : 1 + KEY_SIZE], body[1 + KEY_SIZE :]))
