@@ -25,7 +25,7 @@ pytestmark = [
 def test_a_gpu_finds_what_the_cpu_finds(
     launcher: Any, first: Any, scenes: tuple[str, ...], overrides: tuple[str, ...]
 ) -> None:
-    run = launcher.run("attack.py", (*scenes, *overrides), " ".join(overrides))
+    run = launcher.run("attack.py", (*scenes, *overrides), f"gpu-{len(overrides)}")
     assert run.status == 0, run.errors
     assert run.result["queries"] == first.result["queries"]
     for row, other in zip(run.result["rows"], first.result["rows"], strict=True):
