@@ -48,7 +48,7 @@ def test_examples_on_a_page_give_what_they_say(page: Path) -> None:
 @pytest.mark.parametrize(
     "words", [words for _, words in COMMANDS], ids=[f"{page}: {words}" for page, words in COMMANDS]
 )
-def test_commands_on_a_page_can_be_given(words: list[str]) -> None:
+def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> None:
     """Every key and value exists and is of its type; what a command does is tested elsewhere."""
     program, *arguments = words
     if words[:2] == ["-m", "aach_lightning.data"]:
@@ -60,8 +60,10 @@ def test_commands_on_a_page_can_be_given(words: list[str]) -> None:
     if words[:2] == ["-m", "aach_lightning.benchmark"]:
         options = benchmark_command.command_line().parse_intermixed_args(words[2:])
         methods = chosen_methods(load_plan(options.plan), options.methods)
-        for job in make_jobs(methods, options.overrides):
-            assert compose_job(job, Path("out"))
+        (tmp_path / "pairs.csv").write_text("id,image,text,labels\n", encoding="utf-8")
+        overrides = [word.replace("=DIR", f"={tmp_path}") for word in options.overrides]
+        for job in {job.method: job for job in make_jobs(methods, overrides)}.values():
+            assert compose_job(job, tmp_path)
         return
     assert program in ("train.py", "attack.py") or (ROOT / program).is_file(), words
     if program not in ("train.py", "attack.py"):
