@@ -8,9 +8,10 @@ import torch
 from scipy.ndimage import correlate1d
 from torch import Tensor
 
-from aach_lightning.attacks.diversity import InputDiversity, resize_and_pad
+from aach_lightning.attacks.diversity import InputDiversity
 from aach_lightning.attacks.gradients import GradientRule, smooth
 from aach_lightning.attacks.steps import SignMomentum
+from aach_lightning.networks.placement import resize_and_pad
 from aach_lightning.runtime.seeding import torch_generator
 
 IDS = torch.tensor([4, 9])
