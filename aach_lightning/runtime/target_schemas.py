@@ -94,6 +94,25 @@ class CmlaHardeningConfig(HardeningConfig):
 
 
 @dataclass
+class MethodConfig:
+    """How a target learns; a subclass adds what its paper calls hyperparameters."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class DCMHConfig(MethodConfig):
+    """DCMH."""
+
+    _target_: str = "aach_lightning.targets.dcmh.DCMHModule"
+    gamma: float = MISSING  # weight of quantisation
+    eta: float = MISSING  # weight of bit balance
+
+
+METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig}
+
+
+@dataclass
 class TargetConfig:
     """The system under attack."""
 
@@ -101,8 +120,7 @@ class TargetConfig:
     code_length: int = MISSING  # K
     image_net: EncoderConfig = field(default_factory=EncoderConfig)
     text_net: EncoderConfig = field(default_factory=EncoderConfig)
-    gamma: float = MISSING  # weight of quantisation
-    eta: float = MISSING  # weight of bit balance
+    method: MethodConfig = field(default_factory=MethodConfig)
     image_lr: float = MISSING
     text_lr: float = MISSING
     batch_size: int = MISSING

@@ -7,6 +7,7 @@ from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
     CmlaHardeningConfig,
+    DCMHConfig,
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
@@ -28,13 +29,16 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     allowed = "must lie in 1 to 1024 bits"
     found.need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, allowed)
     found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
-    found.not_negative("target.gamma", "target.eta")
+    if isinstance(target.method, DCMHConfig):
+        found.not_negative("target.method.gamma", "target.method.eta")
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
     allowed = f"its other keys are those of {method}; choose by target/adversarial={chosen}"
     found.need(chosen is method, "target.adversarial.method", chosen, allowed)
     if isinstance(target.adversarial, HardeningConfig):
+        allowed = "hardening goes on with DCMH's loss: choose target=dcmh, or target/adversarial=none"
+        found.need(isinstance(target.method, DCMHConfig), "target.adversarial.method", chosen, allowed)
         names = ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
         found.positive(*(f"target.adversarial.{name}" for name in names))
     if isinstance(target.adversarial, CmlaHardeningConfig):

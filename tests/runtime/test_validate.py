@@ -68,8 +68,8 @@ POSITIVE = [
     "trainer.devices",
 ]
 NOT_NEGATIVE = [
-    "target.gamma",
-    "target.eta",
+    "target.method.gamma",
+    "target.method.eta",
     "surrogate.margin",
     "surrogate.triplet_weight",
     "surrogate.quantisation_weight",
@@ -114,7 +114,14 @@ HARDENING = HardeningConfig(
 CMLA = CmlaHardeningConfig(**{**vars(HARDENING), "method": AdversarialMethod.cmla}, pairs=10, intra_weight=0.0)
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
-    *("attack.epsilon", "attack.text_epsilon", "attack.step.size", "target.gamma", "target.eta", "surrogate.margin"),
+    *(
+        "attack.epsilon",
+        "attack.text_epsilon",
+        "attack.step.size",
+        "target.method.gamma",
+        "target.method.eta",
+        "surrogate.margin",
+    ),
     *("surrogate.triplet_weight", "surrogate.weight_decay", "surrogate.augmentation.noise", "attack.step.momentum"),
 ]
 
