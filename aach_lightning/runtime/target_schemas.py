@@ -109,7 +109,21 @@ class DCMHConfig(MethodConfig):
     eta: float = MISSING  # weight of bit balance
 
 
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig}
+@dataclass
+class DJSRHConfig(MethodConfig):
+    """DJSRH."""
+
+    _target_: str = "aach_lightning.targets.djsrh.DJSRHModule"
+    beta: float = MISSING  # share of images in the joint similarity
+    eta: float = MISSING  # share of neighbours in it
+    mu: float = MISSING  # its scale
+    intra_weight: float = MISSING  # of the parts within a modality
+
+
+METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
+    "dcmh_schema": DCMHConfig,
+    "djsrh_schema": DJSRHConfig,
+}
 
 
 @dataclass

@@ -8,13 +8,14 @@ from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
     DCMHConfig,
+    DJSRHConfig,
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
 )
 
-TARGETS = ("dcmh",)
+TARGETS = ("dcmh", "djsrh")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -31,6 +32,7 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
     if isinstance(target.method, DCMHConfig):
         found.not_negative("target.method.gamma", "target.method.eta")
+    _check_unsupervised(config, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
@@ -45,6 +47,14 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)
+
+
+def _check_unsupervised(config: RunConfig, found: Mistakes) -> None:
+    method, key = config.target.method, "target.method"
+    if isinstance(method, DJSRHConfig):
+        found.share_or_zero(f"{key}.beta", f"{key}.eta")
+        found.positive(f"{key}.mu")
+        found.not_negative(f"{key}.intra_weight")
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

@@ -31,6 +31,7 @@ from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMin
 from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
+    DJSRHConfig,
     EncoderConfig,
     HardeningConfig,
     JPEGConfig,
@@ -201,6 +202,14 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         (
             {"attack.objective": CmlaObjectiveConfig(intra_weight=-1.0, distortion_weight=0.0)},
             "attack.objective.intra_",
+        ),
+        (
+            {"target.method": DJSRHConfig(beta=1.5, eta=0.4, mu=1.5, intra_weight=0.1)},
+            "target.method.beta=1.5: must lie in [0, 1]",
+        ),
+        (
+            {"target.method": DJSRHConfig(beta=0.9, eta=0.4, mu=0.0, intra_weight=0.1)},
+            "target.method.mu=0.0: must be greater than 0",
         ),
         ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
         ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),
