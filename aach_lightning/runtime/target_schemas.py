@@ -120,9 +120,26 @@ class DJSRHConfig(MethodConfig):
     intra_weight: float = MISSING  # of the parts within a modality
 
 
+@dataclass
+class JDSHConfig(MethodConfig):
+    """JDSH."""
+
+    _target_: str = "aach_lightning.targets.jdsh.JDSHModule"
+    image_weight: float = MISSING  # in the joint similarity
+    text_weight: float = MISSING  # in it
+    joint_weight: float = MISSING  # of both together, in it
+    left_border: float = MISSING  # dissimilar: that many scales below the peak of the distribution
+    right_border: float = MISSING  # similar: that many scales above it
+    left_weight: float = MISSING  # how much dissimilar pairs are strengthened
+    right_weight: float = MISSING  # how much similar ones are
+    mu: float = MISSING  # scale of the joint similarity
+    intra_weight: float = MISSING  # of the parts within a modality
+
+
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "dcmh_schema": DCMHConfig,
     "djsrh_schema": DJSRHConfig,
+    "jdsh_schema": JDSHConfig,
 }
 
 

@@ -10,12 +10,13 @@ from aach_lightning.runtime.target_schemas import (
     DCMHConfig,
     DJSRHConfig,
     HardeningConfig,
+    JDSHConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
 )
 
-TARGETS = ("dcmh", "djsrh")
+TARGETS = ("dcmh", "djsrh", "jdsh")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -55,6 +56,13 @@ def _check_unsupervised(config: RunConfig, found: Mistakes) -> None:
         found.share_or_zero(f"{key}.beta", f"{key}.eta")
         found.positive(f"{key}.mu")
         found.not_negative(f"{key}.intra_weight")
+    if isinstance(method, JDSHConfig):
+        found.positive(f"{key}.mu")
+        names = ("image", "text", "joint", "left", "right", "intra")
+        found.not_negative(*(f"{key}.{name}_weight" for name in names), f"{key}.left_border", f"{key}.right_border")
+        total = method.image_weight + method.text_weight + method.joint_weight
+        weights = f"{key}.image_weight + text_weight + joint_weight"
+        found.need(total > 0, weights, total, "at least one must be greater than 0, or all pairs were alike")
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

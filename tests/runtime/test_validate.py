@@ -34,6 +34,7 @@ from aach_lightning.runtime.target_schemas import (
     DJSRHConfig,
     EncoderConfig,
     HardeningConfig,
+    JDSHConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
@@ -113,6 +114,10 @@ HARDENING = HardeningConfig(
     frozen=False,
 )
 CMLA = CmlaHardeningConfig(**{**vars(HARDENING), "method": AdversarialMethod.cmla}, pairs=10, intra_weight=0.0)
+JDSH = {
+    **{f"{name}_weight": 0.5 for name in ("image", "text", "joint", "left", "right", "intra")},
+    **{"left_border": 2.0, "right_border": 4.0, "mu": 1.5},
+}
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
     *(
@@ -210,6 +215,15 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         (
             {"target.method": DJSRHConfig(beta=0.9, eta=0.4, mu=0.0, intra_weight=0.1)},
             "target.method.mu=0.0: must be greater than 0",
+        ),
+        ({"target.method": JDSHConfig(**{**JDSH, "mu": 0.0})}, "target.method.mu=0.0: must be greater than 0"),
+        (
+            {"target.method": JDSHConfig(**{**JDSH, "left_border": -1.0})},
+            "target.method.left_border=-1.0: must be at least 0",
+        ),
+        (
+            {"target.method": JDSHConfig(**{**JDSH, "image_weight": 0.0, "text_weight": 0.0, "joint_weight": 0.0})},
+            "target.method.image_weight + text_weight + joint_weight=0.0: at least one",
         ),
         ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
         ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),

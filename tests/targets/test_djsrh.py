@@ -14,7 +14,7 @@ from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.targets.djsrh import DJSRHModule, djsrh_loss, joint_semantics
 from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.targets.unsupervised import sharpened
-from tests.targets.unsupervised import check_gradient, cosine, learned, uniform, weights_and_report
+from tests.targets.unsupervised import check_gradient, cosine, learned, symmetric, uniform, weights_and_report
 
 BITS = 8
 
@@ -36,11 +36,6 @@ def naive_loss(images: Tensor, texts: Tensor, wanted: list[list[float]], intra_w
             total += intra_weight * (cosine(images[i], images[j]) - wanted[i][j]) ** 2
             total += intra_weight * (cosine(texts[i], texts[j]) - wanted[i][j]) ** 2
     return total / len(images) ** 2
-
-
-def symmetric(size: int, seed: int) -> Tensor:
-    values = uniform(size, size, seed=seed)
-    return (values + values.T) / 2
 
 
 @pytest.mark.parametrize(("size", "beta", "eta"), [(5, 0.9, 0.4), (4, 0.0, 1.0), (3, 1.0, 0.0), (1, 0.5, 0.5)])

@@ -24,6 +24,11 @@ def uniform(*shape: int, seed: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
 
 
+def symmetric(size: int, seed: int) -> Tensor:
+    values = uniform(size, size, seed=seed)
+    return (values + values.T) / 2
+
+
 def cosine(a: Tensor, b: Tensor) -> float:
     dot = sum(x * y for x, y in zip(a.tolist(), b.tolist(), strict=True))
     lengths = [math.sqrt(sum(x * x for x in v.tolist())) for v in (a, b)]
