@@ -136,8 +136,21 @@ class JDSHConfig(MethodConfig):
     intra_weight: float = MISSING  # of the parts within a modality
 
 
+@dataclass
+class DGCPNConfig(MethodConfig):
+    """DGCPN."""
+
+    _target_: str = "aach_lightning.targets.dgcpn.DGCPNModule"
+    gamma: float = MISSING  # share of images in the similarity of two pairs
+    neighbours: int = MISSING  # k of each pair, itself among them
+    alpha: float = MISSING  # share of the coherence of neighbours in the joint similarity
+    pair_weight: float = MISSING  # of the agreement of the halves of a pair
+    consistency_weight: float = MISSING  # of the agreement of similarities within and between modalities
+
+
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "dcmh_schema": DCMHConfig,
+    "dgcpn_schema": DGCPNConfig,
     "djsrh_schema": DJSRHConfig,
     "jdsh_schema": JDSHConfig,
 }

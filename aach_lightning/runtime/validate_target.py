@@ -8,6 +8,7 @@ from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
     DCMHConfig,
+    DGCPNConfig,
     DJSRHConfig,
     HardeningConfig,
     JDSHConfig,
@@ -16,7 +17,7 @@ from aach_lightning.runtime.target_schemas import (
     ResizeConfig,
 )
 
-TARGETS = ("dcmh", "djsrh", "jdsh")
+TARGETS = ("dcmh", "dgcpn", "djsrh", "jdsh")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -63,6 +64,10 @@ def _check_unsupervised(config: RunConfig, found: Mistakes) -> None:
         total = method.image_weight + method.text_weight + method.joint_weight
         weights = f"{key}.image_weight + text_weight + joint_weight"
         found.need(total > 0, weights, total, "at least one must be greater than 0, or all pairs were alike")
+    if isinstance(method, DGCPNConfig):
+        found.share_or_zero(f"{key}.gamma", f"{key}.alpha")
+        found.positive(f"{key}.neighbours")
+        found.not_negative(f"{key}.pair_weight", f"{key}.consistency_weight")
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

@@ -16,7 +16,7 @@ from tests.distributed.test_stages import ROOT, configured, outcomes, run_world
 
 # 40 train pairs: two batches of 19 and one of 2
 SHARED = ("target.batch_size=19", "target.epochs=3", "target.image_lr=0.01", "target.text_lr=0.01", "stage=target")
-METHODS = ("djsrh", "jdsh")
+METHODS = ("djsrh", "jdsh", "dgcpn")
 
 pytestmark = [
     pytest.mark.skipif(not distributed.is_gloo_available(), reason="needs torch with gloo"),

@@ -31,6 +31,7 @@ from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMin
 from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
+    DGCPNConfig,
     DJSRHConfig,
     EncoderConfig,
     HardeningConfig,
@@ -118,6 +119,7 @@ JDSH = {
     **{f"{name}_weight": 0.5 for name in ("image", "text", "joint", "left", "right", "intra")},
     **{"left_border": 2.0, "right_border": 4.0, "mu": 1.5},
 }
+DGCPN = {"gamma": 0.5, "neighbours": 9, "alpha": 0.5, "pair_weight": 0.1, "consistency_weight": 0.1}
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
     *(
@@ -224,6 +226,12 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         (
             {"target.method": JDSHConfig(**{**JDSH, "image_weight": 0.0, "text_weight": 0.0, "joint_weight": 0.0})},
             "target.method.image_weight + text_weight + joint_weight=0.0: at least one",
+        ),
+        ({"target.method": DGCPNConfig(**{**DGCPN, "alpha": -0.5})}, "target.method.alpha=-0.5: must lie in [0, 1]"),
+        ({"target.method": DGCPNConfig(**{**DGCPN, "neighbours": 0})}, "target.method.neighbours=0: must be greater"),
+        (
+            {"target.method": DGCPNConfig(**{**DGCPN, "pair_weight": NAN})},
+            "target.method.pair_weight=nan: must be at least 0",
         ),
         ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
         ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),
