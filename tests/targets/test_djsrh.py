@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.targets.djsrh import DJSRHModule, djsrh_loss, joint_semantics
 from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.targets.unsupervised import sharpened
-from tests.targets.unsupervised import check_gradient, cosine, learned, symmetric, uniform, weights_and_report
+from tests.targets.unsupervised import check_gradient, cosine, learned, symmetric, train, uniform, weights_and_report
 
 BITS = 8
 
@@ -89,12 +90,12 @@ def module_of(pairs: Pairs, rows: list[int]) -> tuple[DJSRHModule, Tensor]:
 def test_a_step_compares_features_and_words_of_the_items_of_the_batch(
     toy_pairs: Pairs, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
-    train, rows = [31, 4, 17, 2, 40, 8], [40, 31, 2]
-    module, features = module_of(toy_pairs, train)
+    known, rows = [31, 4, 17, 2, 40, 8], [40, 31, 2]
+    module, features = module_of(toy_pairs, known)
     monkeypatch.setattr(DJSRHModule, "current_epoch", epoch)
     batch = toy_pairs.batch(rows)
     found = module.training_step(batch, 0).detach()
-    own = {row: features[place] for place, row in enumerate(train)}
+    own = {row: features[place] for place, row in enumerate(known)}
     images = [[2 * cosine(own[a], own[b]) - 1 for b in rows] for a in rows]
     words = [torch.from_numpy(toy_pairs.texts[row].astype(np.float32)) for row in rows]
     texts = [[2 * cosine(a, b) - 1 for b in words] for a in words]
@@ -141,3 +142,42 @@ def test_labels_change_nothing(compose_toy: Callable[..., RunConfig], toy_pairs:
     assert all(torch.equal(weights[name], other[name]) for name in weights)
     assert report["validation_map"] != other_report["validation_map"]
     assert report["best_epoch"] == other_report["best_epoch"] == 1  # the last one of two
+
+
+def test_the_last_epoch_is_kept_whatever_its_map(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots: list[dict[str, Tensor]] = []
+
+    def graded(self: DJSRHModule) -> None:
+        self._collected = [[], []]
+        snapshots.append({name: value.clone() for name, value in self.network.state_dict().items()})
+        self.log("target/map", [0.2, 0.9, 0.4][self.current_epoch])
+
+    monkeypatch.setattr(DJSRHModule, "on_validation_epoch_end", graded)
+    artifact = train(compose_toy, toy_pairs, "graded", "target=djsrh", "target.epochs=3")
+    kept = load_tensors(artifact.path / "network.safetensors")
+    assert all(torch.equal(value, snapshots[2][name]) for name, value in kept.items())
+    assert not all(torch.equal(value, snapshots[1][name]) for name, value in kept.items())
+
+
+def test_a_killed_training_ends_with_bit_equal_weights(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of what depends on the number of the epoch, and of what no checkpoint holds."""
+    overrides = ("target=djsrh", "target.epochs=3")
+    whole = train(compose_toy, toy_pairs, "whole", *overrides)
+    original = DJSRHModule.training_step
+
+    def dying(self: DJSRHModule, batch: PairBatch, batch_index: int) -> Tensor:
+        if (self.current_epoch, batch_index) == (1, 1):
+            raise RuntimeError("killed")
+        return original(self, batch, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DJSRHModule, "training_step", dying)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(compose_toy, toy_pairs, "killed", *overrides)
+    resumed = train(compose_toy, toy_pairs, "killed", *overrides)
+    expected, found = (load_tensors(part.path / "network.safetensors") for part in (whole, resumed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
