@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -47,6 +48,16 @@ def instantiate(config: Mapping[str, Any] | DictConfig, **extra: Any) -> Any:
         if cause is not None and not isinstance(cause, TypeError | ValueError | ImportError):
             raise cause from error
         raise ConfigError(f"_target_={plain['_target_']}: {str(cause or error).strip()}") from error
+
+
+def partial_of(config: Mapping[str, Any]) -> "partial[Any]":
+    """The class that a config describes, with its arguments, to be called with objects that no config can hold.
+
+    Raises:
+        ConfigError: As `instantiate`.
+    """
+    found: partial[Any] = instantiate({**config, "_partial_": True})
+    return found
 
 
 def _strings(value: Any) -> Iterator[str]:

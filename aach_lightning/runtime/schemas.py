@@ -12,7 +12,7 @@ from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
-from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, TargetConfig
+from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, METHOD_SCHEMAS, TargetConfig
 
 
 @dataclass
@@ -93,6 +93,7 @@ def register_schemas() -> None:
         "attack/search": dict(SEARCH_SCHEMAS),
         "target/adversarial": dict(ADVERSARIAL_SCHEMAS),
         "target/defence": dict(DEFENCE_SCHEMAS),
+        "target/method": dict(METHOD_SCHEMAS),
     }
     for group, nodes in groups.items():
         for name, node in nodes.items():

@@ -7,13 +7,17 @@ from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
     CmlaHardeningConfig,
+    DCMHConfig,
+    DGCPNConfig,
+    DJSRHConfig,
     HardeningConfig,
+    JDSHConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
 )
 
-TARGETS = ("dcmh",)
+TARGETS = ("dcmh", "dgcpn", "djsrh", "jdsh")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -28,19 +32,42 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     allowed = "must lie in 1 to 1024 bits"
     found.need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, allowed)
     found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
-    found.not_negative("target.gamma", "target.eta")
+    if isinstance(target.method, DCMHConfig):
+        found.not_negative("target.method.gamma", "target.method.eta")
+    _check_unsupervised(config, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
     allowed = f"its other keys are those of {method}; choose by target/adversarial={chosen}"
     found.need(chosen is method, "target.adversarial.method", chosen, allowed)
     if isinstance(target.adversarial, HardeningConfig):
+        allowed = "hardening goes on with DCMH's loss: choose target=dcmh, or target/adversarial=none"
+        found.need(isinstance(target.method, DCMHConfig), "target.adversarial.method", chosen, allowed)
         names = ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
         found.positive(*(f"target.adversarial.{name}" for name in names))
     if isinstance(target.adversarial, CmlaHardeningConfig):
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)
+
+
+def _check_unsupervised(config: RunConfig, found: Mistakes) -> None:
+    method, key = config.target.method, "target.method"
+    if isinstance(method, DJSRHConfig):
+        found.share_or_zero(f"{key}.beta", f"{key}.eta")
+        found.positive(f"{key}.mu")
+        found.not_negative(f"{key}.intra_weight")
+    if isinstance(method, JDSHConfig):
+        found.positive(f"{key}.mu")
+        names = ("image", "text", "joint", "left", "right", "intra")
+        found.not_negative(*(f"{key}.{name}_weight" for name in names), f"{key}.left_border", f"{key}.right_border")
+        total = method.image_weight + method.text_weight + method.joint_weight
+        weights = f"{key}.image_weight + text_weight + joint_weight"
+        found.need(total > 0, weights, total, "at least one must be greater than 0, or all pairs were alike")
+    if isinstance(method, DGCPNConfig):
+        found.share_or_zero(f"{key}.gamma", f"{key}.alpha")
+        found.positive(f"{key}.neighbours")
+        found.not_negative(f"{key}.pair_weight", f"{key}.consistency_weight")
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

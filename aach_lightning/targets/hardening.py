@@ -25,6 +25,7 @@ from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
+from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.targets.perturbation import perturbations
 from aach_lightning.targets.training import NETWORK, CodeIndex, build_target, validation_rows, write_index
 
@@ -89,20 +90,16 @@ def _module(
     ids: Tensor,
     labels: NDArray[np.uint8],
 ) -> FineTuningModule:
-    target = config.target
+    weights = asdict(config.target.method)
     arguments = (
         network,
-        ids,
-        torch.from_numpy(labels),
-        target.gamma,
-        target.eta,
-        hardening.lr,
-        hardening.lr,
-        hardening.epochs,
+        TrainPart(ids, torch.from_numpy(labels), torch.empty(len(ids), 0), torch.empty(len(ids), 0)),
+        Schedule(hardening.lr, hardening.lr, hardening.epochs),
     )
+    del weights["_target_"]
     if isinstance(hardening, CmlaHardeningConfig):
-        return FineTuningModule(*arguments)
-    return PGDModule(*arguments, perturb=perturbations(hardening, pairs), seed=target.seed)
+        return FineTuningModule(*arguments, **weights)
+    return PGDModule(*arguments, **weights, perturb=perturbations(hardening, pairs), seed=config.target.seed)
 
 
 def _train_codes(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> TrainCodes:

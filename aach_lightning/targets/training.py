@@ -4,7 +4,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from aach_lightning.retrieval import count_distinct_codes, mean_average_precisio
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_tensors, load_weights, save_tensors
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import write_json
+from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
@@ -38,7 +38,7 @@ from aach_lightning.runtime.trainer import (
     numerics,
 )
 from aach_lightning.targets.datamodule import TargetDataModule
-from aach_lightning.targets.dcmh import DCMHModule, rarer_sign
+from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rarer_sign
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +79,7 @@ def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> Hashi
 
 
 def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
-    """Find or train the target's network; what is done to it afterwards does not matter here.
-
-    Raises:
-        ConfigError: If the method is unknown.
-    """
-    if config.target.name != "dcmh":
-        raise ConfigError(f"target.name={config.target.name!r} is not a known method; known: dcmh")
+    """Find or train the target's network; what is done to it afterwards does not matter here."""
     trained = asdict(config.target)
     for later in ("defence", "adversarial"):
         trained.pop(later)
@@ -125,23 +119,22 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     data = TargetDataModule(
         part(split.train), part(query), part(np.setdiff1d(split.database, query)), target.batch_size, target.seed
     )
-    module = DCMHModule(
+    method = partial_of(asdict(target.method))
+    kind = cast(type[TargetModule], method.func)
+    module: TargetModule = method(
         network if features is None else network.on_features(),
-        torch.from_numpy(split.train.copy()),
-        torch.from_numpy(pairs.labels[split.train]),
-        target.gamma,
-        target.eta,
-        target.image_lr,
-        target.text_lr,
-        target.epochs,
+        _train_part(network, pairs, split.train, features, kind.needs_features, device),
+        Schedule(target.image_lr, target.text_lr, target.epochs),
     )
     checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:
-        callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
+        # MAP counts labels: a method that has none keeps its last epoch
+        monitor, kept = ("target/map", "best.ckpt") if kind.supervised else (None, "last.ckpt")
+        callbacks = [*checkpoint_callbacks(checkpoints, monitor), ReseedEachEpoch(target.seed)]
         trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
-    best = load_lightning_checkpoint(checkpoints / "best.ckpt")
-    module.load_state_dict(best["state_dict"])
+    checkpoint = load_lightning_checkpoint(checkpoints / kept)
+    module.load_state_dict(checkpoint["state_dict"])
     dataset = PairDataset(pairs, everything, features)
 
     def read(rows: NDArray[np.int64]) -> PairBatch:
@@ -151,7 +144,25 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
-    write_index(folder, config, pairs, split, index, int(best["epoch"]))
+    write_index(folder, config, pairs, split, index, int(checkpoint["epoch"]))
+
+
+def _train_part(
+    network: HashingNetwork,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    features: Tensor | None,
+    needed: bool,
+    device: torch.device,
+) -> TrainPart:
+    """What a method is given; features are read only where it needs them and nobody has read them."""
+    own = torch.empty(len(rows), 0)
+    if needed and features is not None:
+        own = features[torch.from_numpy(rows)]
+    elif needed and isinstance(network.image, Encoder):
+        own = encode_images(network.image, pairs, rows, "target reads its train part", device)
+    batch = pairs.batch_of_features(rows, own)
+    return TrainPart(batch.ids, batch.labels, batch.texts, own)
 
 
 def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, index: CodeIndex, epoch: int) -> None:

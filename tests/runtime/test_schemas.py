@@ -43,6 +43,7 @@ GROUPS = {
     "protocol": "protocol",
     "target": "target",
     "target/defence": "target/defence",
+    "target/method": "target/method",
     "target/adversarial": "target/adversarial",
     "image_net@target.image_net": "image_net",
     "image_net@surrogate.image_net": "image_net",

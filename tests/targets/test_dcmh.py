@@ -11,7 +11,8 @@ from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.targets.dcmh import DCMHModule, dcmh_loss, rarer_sign
+from aach_lightning.targets.dcmh import DCMHModule, dcmh_loss
+from aach_lightning.targets.method import Schedule, TrainPart, rarer_sign
 
 BITS = 8
 
@@ -95,8 +96,9 @@ def network() -> HashingNetwork:
 
 
 def wrap(network: HashingNetwork, pairs: Pairs, rows: list[int]) -> DCMHModule:
-    train_labels = torch.from_numpy(pairs.labels[rows])
-    return DCMHModule(network, torch.tensor(rows), train_labels, 0.7, 0.2, 1e-3, 2e-3, epochs=4)
+    batch = pairs.batch(rows)
+    train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(len(rows), 0))
+    return DCMHModule(network, train, Schedule(1e-3, 2e-3, 4), gamma=0.7, eta=0.2)
 
 
 def test_a_step_is_both_modalities_against_the_memory_of_the_other(network: HashingNetwork, toy_pairs: Pairs) -> None:

@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import json
 import logging
@@ -16,7 +15,6 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import training
@@ -270,9 +268,3 @@ def test_a_collapsed_target_is_called_so(toy_pairs: Pairs, caplog: pytest.LogCap
     assert caplog.text == ""
     assert report["validation_map"] == {"i2t": pytest.approx(1), "t2i": pytest.approx(1)}
     json.dumps(report, allow_nan=False)
-
-
-def test_an_unknown_method_is_refused(toy_config: RunConfig, toy_pairs: Pairs, split: Split, tmp_path: Path) -> None:
-    config = dataclasses.replace(toy_config, target=dataclasses.replace(toy_config.target, name="ssah"))
-    with pytest.raises(ConfigError, match=r"target\.name='ssah'.*known: dcmh"):
-        ensure_target(config, toy_pairs, split, ArtifactStore(tmp_path))
