@@ -109,7 +109,74 @@ class DCMHConfig(MethodConfig):
     eta: float = MISSING  # weight of bit balance
 
 
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig}
+@dataclass
+class CMHHConfig(MethodConfig):
+    """CMHH."""
+
+    _target_: str = "aach_lightning.targets.cmhh.CMHHModule"
+    beta: float = MISSING  # how fast similarity falls with Hamming distance, per bit
+    gamma: float = MISSING  # how much pairs that are right already are passed over
+    quantisation: float = MISSING  # weight
+
+
+@dataclass
+class AuxiliaryMethodConfig(MethodConfig):
+    """A method with networks that are not deployed."""
+
+    auxiliary_lr: float = MISSING  # of those networks
+
+
+@dataclass
+class ACMRConfig(AuxiliaryMethodConfig):
+    """ACMR."""
+
+    _target_: str = "aach_lightning.targets.acmr.ACMRModule"
+    alpha: float = MISSING  # weight of label prediction
+    beta: float = MISSING  # weight of triplets
+    negatives: float = MISSING  # weight of dissimilar items in a triplet
+    margin: float = MISSING  # how far they shall be, root mean square over bits
+    adversarial: float = MISSING  # weight of the modality classifier
+
+
+@dataclass
+class SemanticMethodConfig(AuxiliaryMethodConfig):
+    """A method that compares the features that are hashed: both halves need a hidden layer of one width."""
+
+
+@dataclass
+class SSAHConfig(SemanticMethodConfig):
+    """SSAH."""
+
+    _target_: str = "aach_lightning.targets.ssah.SSAHModule"
+    alpha: float = MISSING  # weight of similarities of features
+    gamma: float = MISSING  # weight of similarities of codes
+    eta: float = MISSING  # weight of quantisation
+    beta: float = MISSING  # weight of label prediction
+    adversarial: float = MISSING  # weight of the discriminators
+    label_hidden: int = MISSING  # width of the first layer of the label network
+
+
+@dataclass
+class DADHConfig(SemanticMethodConfig):
+    """DADH."""
+
+    _target_: str = "aach_lightning.targets.dadh.DADHModule"
+    margin: float = MISSING  # of cosine distances
+    alpha: float = MISSING  # weight of triplets
+    eta: float = MISSING  # weight of quantisation
+    mu: float = MISSING  # weight of the discriminators
+    theta: float = MISSING  # weight of the distance within a pair
+    penalty: float = MISSING  # weight of the gradient penalty of the discriminators
+    gamma: float = MISSING  # weight of relaxed codes, beside labels, in discrete codes
+
+
+METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
+    "acmr_schema": ACMRConfig,
+    "cmhh_schema": CMHHConfig,
+    "dadh_schema": DADHConfig,
+    "dcmh_schema": DCMHConfig,
+    "ssah_schema": SSAHConfig,
+}
 
 
 @dataclass

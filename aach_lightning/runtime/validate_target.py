@@ -4,17 +4,37 @@ from aach_lightning.runtime.choices import AdversarialMethod
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
+    ACMRConfig,
     AdversarialConfig,
+    AuxiliaryMethodConfig,
     BitDepthConfig,
+    CMHHConfig,
     CmlaHardeningConfig,
+    DADHConfig,
     DCMHConfig,
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
+    MethodConfig,
     ResizeConfig,
+    SemanticMethodConfig,
+    SSAHConfig,
+    TargetConfig,
 )
 
-TARGETS = ("dcmh",)
+TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "ssah")
+_POSITIVE: dict[type[MethodConfig], tuple[str, ...]] = {
+    CMHHConfig: ("beta",),
+    ACMRConfig: ("margin",),
+    SSAHConfig: ("label_hidden",),
+}
+_NOT_NEGATIVE: dict[type[MethodConfig], tuple[str, ...]] = {
+    DCMHConfig: ("gamma", "eta"),
+    CMHHConfig: ("gamma", "quantisation"),
+    ACMRConfig: ("alpha", "beta", "negatives", "adversarial"),
+    SSAHConfig: ("alpha", "gamma", "eta", "beta", "adversarial"),
+    DADHConfig: ("margin", "alpha", "eta", "mu", "theta", "penalty", "gamma"),
+}
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -29,8 +49,7 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     allowed = "must lie in 1 to 1024 bits"
     found.need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, allowed)
     found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
-    if isinstance(target.method, DCMHConfig):
-        found.not_negative("target.method.gamma", "target.method.eta")
+    _check_method(target, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
@@ -45,6 +64,18 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)
+
+
+def _check_method(target: TargetConfig, found: Mistakes) -> None:
+    method = target.method
+    found.positive(*(f"target.method.{name}" for name in _POSITIVE.get(type(method), ())))
+    found.not_negative(*(f"target.method.{name}" for name in _NOT_NEGATIVE.get(type(method), ())))
+    if isinstance(method, AuxiliaryMethodConfig):
+        found.positive("target.method.auxiliary_lr")
+    if isinstance(method, SemanticMethodConfig):
+        image, text = target.image_net.hidden, target.text_net.hidden
+        allowed = f"must be that of target.text_net.hidden={text}: {target.name} compares their features"
+        found.need(image == text, "target.image_net.hidden", image, allowed)
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:
