@@ -82,6 +82,22 @@ def test_features_that_are_compared_have_one_width() -> None:
         wrapped(SemanticModule, 5, 7)
 
 
+def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., RunConfig]) -> None:
+    wrong = {
+        "acmr": ("margin=0", "beta=-1", "auxiliary_lr=0"),
+        "cmhh": ("beta=0", "gamma=-1"),
+        "dadh": ("penalty=-1", "auxiliary_lr=-1"),
+        "ssah": ("label_hidden=0", "adversarial=-1"),
+    }
+    for name, changes in wrong.items():
+        with pytest.raises(ConfigError) as caught:
+            compose_toy(f"target={name}", *(f"target.method.{change}" for change in changes))
+        for change in changes:
+            assert f"target.method.{change}" in str(caught.value), name
+    with pytest.raises(ConfigError, match=r"target\.image_net\.hidden=24: must be that of target\.text_net\.hidden=16"):
+        compose_toy("target=ssah", "target.image_net.hidden=24", "target.text_net.hidden=16")
+
+
 @pytest.fixture
 def build(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Any]:
     split: Split = make_split(len(toy_pairs), 10, 40, seed=0)
