@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from aach_lightning.runtime.choices import AdversarialMethod
+from aach_lightning.runtime.method_schemas import MethodConfig
 
 
 @dataclass
@@ -91,69 +92,6 @@ class CmlaHardeningConfig(HardeningConfig):
 
     pairs: int = MISSING  # most adversarial pairs
     intra_weight: float = MISSING  # of the part of the objective within a modality
-
-
-@dataclass
-class MethodConfig:
-    """How a target learns; a subclass adds what its paper calls hyperparameters."""
-
-    _target_: str = MISSING
-
-
-@dataclass
-class DCMHConfig(MethodConfig):
-    """DCMH."""
-
-    _target_: str = "aach_lightning.targets.dcmh.DCMHModule"
-    gamma: float = MISSING  # weight of quantisation
-    eta: float = MISSING  # weight of bit balance
-
-
-@dataclass
-class DJSRHConfig(MethodConfig):
-    """DJSRH."""
-
-    _target_: str = "aach_lightning.targets.djsrh.DJSRHModule"
-    beta: float = MISSING  # share of images in the joint similarity
-    eta: float = MISSING  # share of neighbours in it
-    mu: float = MISSING  # its scale
-    intra_weight: float = MISSING  # of the parts within a modality
-
-
-@dataclass
-class JDSHConfig(MethodConfig):
-    """JDSH."""
-
-    _target_: str = "aach_lightning.targets.jdsh.JDSHModule"
-    image_weight: float = MISSING  # in the joint similarity
-    text_weight: float = MISSING  # in it
-    joint_weight: float = MISSING  # of both together, in it
-    left_border: float = MISSING  # dissimilar: that many scales below the peak of the distribution
-    right_border: float = MISSING  # similar: that many scales above it
-    left_weight: float = MISSING  # how much dissimilar pairs are strengthened
-    right_weight: float = MISSING  # how much similar ones are
-    mu: float = MISSING  # scale of the joint similarity
-    intra_weight: float = MISSING  # of the parts within a modality
-
-
-@dataclass
-class DGCPNConfig(MethodConfig):
-    """DGCPN."""
-
-    _target_: str = "aach_lightning.targets.dgcpn.DGCPNModule"
-    gamma: float = MISSING  # share of images in the similarity of two pairs
-    neighbours: int = MISSING  # k of each pair, itself among them
-    alpha: float = MISSING  # share of the coherence of neighbours in the joint similarity
-    pair_weight: float = MISSING  # of the agreement of the halves of a pair
-    consistency_weight: float = MISSING  # of the agreement of similarities within and between modalities
-
-
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
-    "dcmh_schema": DCMHConfig,
-    "dgcpn_schema": DGCPNConfig,
-    "djsrh_schema": DJSRHConfig,
-    "jdsh_schema": JDSHConfig,
-}
 
 
 @dataclass

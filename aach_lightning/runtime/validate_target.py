@@ -1,23 +1,23 @@
 """Rules of `target`."""
 
 from aach_lightning.runtime.choices import AdversarialMethod
+from aach_lightning.runtime.method_schemas import (
+    DCMHConfig,
+)
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
     CmlaHardeningConfig,
-    DCMHConfig,
-    DGCPNConfig,
-    DJSRHConfig,
     HardeningConfig,
-    JDSHConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
 )
+from aach_lightning.runtime.validate_method import check_method
 
-TARGETS = ("dcmh", "dgcpn", "djsrh", "jdsh")
+TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "jdsh", "ssah")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -32,9 +32,7 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     allowed = "must lie in 1 to 1024 bits"
     found.need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, allowed)
     found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
-    if isinstance(target.method, DCMHConfig):
-        found.not_negative("target.method.gamma", "target.method.eta")
-    _check_unsupervised(config, found)
+    check_method(config, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]
@@ -49,25 +47,6 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)
-
-
-def _check_unsupervised(config: RunConfig, found: Mistakes) -> None:
-    method, key = config.target.method, "target.method"
-    if isinstance(method, DJSRHConfig):
-        found.share_or_zero(f"{key}.beta", f"{key}.eta")
-        found.positive(f"{key}.mu")
-        found.not_negative(f"{key}.intra_weight")
-    if isinstance(method, JDSHConfig):
-        found.positive(f"{key}.mu")
-        names = ("image", "text", "joint", "left", "right", "intra")
-        found.not_negative(*(f"{key}.{name}_weight" for name in names), f"{key}.left_border", f"{key}.right_border")
-        total = method.image_weight + method.text_weight + method.joint_weight
-        weights = f"{key}.image_weight + text_weight + joint_weight"
-        found.need(total > 0, weights, total, "at least one must be greater than 0, or all pairs were alike")
-    if isinstance(method, DGCPNConfig):
-        found.share_or_zero(f"{key}.gamma", f"{key}.alpha")
-        found.positive(f"{key}.neighbours")
-        found.not_negative(f"{key}.pair_weight", f"{key}.consistency_weight")
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

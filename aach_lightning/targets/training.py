@@ -121,11 +121,11 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     )
     method = partial_of(asdict(target.method))
     kind = cast(type[TargetModule], method.func)
-    module: TargetModule = method(
-        network if features is None else network.on_features(),
-        _train_part(network, pairs, split.train, features, kind.needs_features, device),
-        Schedule(target.image_lr, target.text_lr, target.epochs),
-    )
+    trained = network if features is None else network.on_features()
+    train_part = _train_part(network, pairs, split.train, features, kind.needs_features, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(target.seed, "method"))  # of the networks that a method adds
+        module: TargetModule = method(trained, train_part, Schedule(target.image_lr, target.text_lr, target.epochs))
     checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:
         # MAP counts labels: a method that has none keeps its last epoch

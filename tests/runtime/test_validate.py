@@ -24,6 +24,7 @@ from aach_lightning.runtime.choices import (
 )
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.method_schemas import DGCPNConfig, DJSRHConfig, JDSHConfig
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
@@ -31,11 +32,8 @@ from aach_lightning.runtime.surrogate_schemas import RandomMiningConfig, RankMin
 from aach_lightning.runtime.target_schemas import (
     BitDepthConfig,
     CmlaHardeningConfig,
-    DGCPNConfig,
-    DJSRHConfig,
     EncoderConfig,
     HardeningConfig,
-    JDSHConfig,
     JPEGConfig,
     MedianConfig,
     ResizeConfig,
@@ -194,7 +192,7 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
     [
         ({"data.pairs": 0}, "data.pairs=0: must be greater than 0"),
         ({"data.pairs": 49}, "data.pairs=49: must be at least split.query + split.train=50"),
-        ({"target.name": "ssah"}, "target.name=ssah: must be one of dcmh"),
+        ({"target.name": "lsh"}, "target.name=lsh: must be one of acmr, cmhh, dadh, dcmh, ssah"),
         ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
         ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
         (
