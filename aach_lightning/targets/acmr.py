@@ -26,7 +26,7 @@ def reversal_strength(progress: float) -> float:
 
 
 def triplet_constraints(anchors: Tensor, others: Tensor, similarity: Tensor, negatives: float, margin: float) -> Tensor:
-    """Mean over anchors of l(v, t+) + negatives max(0, margin - l(v, t-)) over all their triplets (eqs. 4 and 5).
+    """Mean over anchors of l(v, t+) + negatives max(0, margin - l(v, t-)) over all their triplets.
 
     The two parts of a triplet do not depend on each other: the mean over triplets is that over positives and that over
     negatives. The paper draws some triplets of a batch, and takes l = |v - t|; here l = |v - t| / sqrt(K), in [0, 2],
@@ -54,7 +54,7 @@ def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
 
 
 def label_prediction(image_logits: Tensor, text_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of predicted labels, of both modalities: sum over classes, mean over items (eq. 3).
+    """Cross-entropy of predicted labels, of both modalities: sum over classes, mean over items.
 
     Items may have several labels or none, so each class is predicted by itself (the paper's items have one label).
 

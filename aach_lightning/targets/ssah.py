@@ -25,7 +25,7 @@ def semantic_loss(
 
     [ alpha sum (log(1 + e^Delta) - S Delta) + gamma sum (log(1 + e^Gamma) - S Gamma) + eta |H - B|^2
     + beta |L' - L|^2 ] / (b n), Delta = F F_l' / 2, Gamma = H H_l' / 2
-    (eqs. 1 and 2 of the paper; the division keeps the size of a step independent of b and n).
+    (the form of the paper; the division keeps the size of a step independent of b and n).
 
     Args:
         half: F and H, features and relaxed codes of the batch.
@@ -48,7 +48,7 @@ def semantic_loss(
 
 
 def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
-    """|D(F) - y|^2, y = 1 for features of labels and 0 for those of the modality, mean over each, summed (eq. 4).
+    """|D(F) - y|^2, y = 1 for features of labels and 0 for those of the modality, mean over each, summed.
 
     Args:
         of_labels: N logits; D is their sigmoid, so that what is gained by misleading it is bounded.
