@@ -7,6 +7,7 @@ from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
+from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.targets.perturbation import Perturbation
 
 BITS = 8
@@ -34,8 +35,12 @@ def network(backbone: nn.Module, dropout: float = 0.0) -> HashingNetwork:
 
 
 def wrap(hashing: HashingNetwork, pairs: Pairs, pgd: bool = True, seed: int = 0) -> FineTuningModule:
-    arguments = (hashing, torch.tensor(ROWS), torch.from_numpy(pairs.labels[ROWS]), 0.7, 0.2, 1e-3, 1e-3, 4)
-    module = PGDModule(*arguments, perturb=PERTURB, seed=seed) if pgd else FineTuningModule(*arguments)
+    batch, none = pairs.batch(ROWS), torch.empty(len(ROWS), 0)
+    arguments = (hashing, TrainPart(batch.ids, batch.labels, none, none), Schedule(1e-3, 1e-3, 4))
+    weights = {"gamma": 0.7, "eta": 0.2}
+    module = (
+        PGDModule(*arguments, **weights, perturb=PERTURB, seed=seed) if pgd else FineTuningModule(*arguments, **weights)
+    )
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     module.train()
     return module
