@@ -13,6 +13,7 @@ from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
+from aach_lightning.targets.service import Target
 from aach_lightning.targets.training import load_target
 
 
@@ -59,6 +60,12 @@ def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tupl
     return _doors(config, pairs, artifact, (attack.queries or 0) * _directions(config), run)
 
 
+def deployed_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> Target:
+    """A trained target with its defence, where the run computes."""
+    defence = build_defence(config.target.defence)
+    return with_defence(load_target(config.target, pairs, artifact), defence).to(compute_device(config.trainer))
+
+
 def _directions(config: RunConfig) -> int:
     return 2 if config.attack.modality is Modality.both else 1
 
@@ -67,8 +74,7 @@ def _doors(
     config: RunConfig, pairs: Pairs, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
     device = compute_device(config.trainer)
-    defence = build_defence(config.target.defence)
-    network = with_defence(load_target(config.target, pairs, artifact), defence).to(device)
+    network = deployed_target(config, pairs, artifact)
     black_box = BlackBox(
         network,
         config.target.code_length,
