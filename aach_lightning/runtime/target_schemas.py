@@ -109,7 +109,20 @@ class DCMHConfig(MethodConfig):
     eta: float = MISSING  # weight of bit balance
 
 
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig}
+@dataclass
+class HttpConfig(MethodConfig):
+    """Not at all: it answers over HTTP."""
+
+    _target_: str = "aach_lightning.targets.remote.HttpTarget"
+    url: str = MISSING
+    timeout: float = MISSING  # seconds until the next bytes of an answer
+    attempts: int = MISSING  # times that a request is sent
+    backoff: float = MISSING  # seconds before the third of them, then doubled
+    connections: int = MISSING  # requests at once
+    items: int = MISSING  # images or texts of a request
+
+
+METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig, "http_schema": HttpConfig}
 
 
 @dataclass

@@ -58,8 +58,13 @@ class Projection:
 class Serving:
     url: str
     target: Projection
-    system: System
+    accounts: Accounts
     pool: urllib3.PoolManager
+
+    @property
+    def charged(self) -> int:
+        """Items that KEY has paid for."""
+        return self.accounts.find(f"Bearer {KEY}").charged
 
     def send(self, path: str, body: Any = None, **headers: str) -> urllib3.BaseHTTPResponse:
         """POST with a JSON body, or GET without one."""
@@ -76,10 +81,12 @@ class Serving:
 def start() -> Iterator[Callable[..., Serving]]:
     running = []
 
-    def started(words: tuple[str, ...] | None = WORDS, target: Any = None, **limits: Any) -> Serving:
+    def started(
+        words: tuple[str, ...] | None = WORDS, target: Any = None, system: System | None = None, **limits: Any
+    ) -> Serving:
         chosen = replace(LIMITS, **limits)
         target = target or Projection()
-        system = System(target, BITS, SIZE, len(WORDS), words, identity="projection 0")
+        system = system or System(target, BITS, SIZE, len(WORDS), words, identity="projection 0")
         accounts = Accounts([KEY, OTHER], chosen.quota, chosen.rate, chosen.burst)
         server = make_server(make_app(system, accounts, chosen), ServingConfig("127.0.0.1", 0, chosen))
         listener = server.config.bind_socket()
@@ -90,7 +97,7 @@ def start() -> Iterator[Callable[..., Serving]]:
         end = time.monotonic() + 30
         while not server.started and time.monotonic() < end:
             time.sleep(0.01)
-        return Serving(f"http://127.0.0.1:{listener.getsockname()[1]}", target, system, pool)
+        return Serving(f"http://127.0.0.1:{listener.getsockname()[1]}", target, accounts, pool)
 
     yield started
     for server, thread, pool in running:
