@@ -109,12 +109,16 @@ def make_server(app: Callable[..., Any], serving: ServingConfig) -> "Server":
     )
 
 
+def register_serving() -> None:
+    """Put the schema of a service in the place of a run's: Hydra cannot merge one over another."""
+    ConfigStore.instance().store(name="schema", node=ServeConfig)
+
+
 def main() -> None:
     """Start the command."""
     stamp_run()
     register_schemas()
-    # in the place of a run's: Hydra cannot put one schema over another
-    ConfigStore.instance().store(name="schema", node=ServeConfig)
+    register_serving()
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="serve")(_serve)()
 
 
