@@ -27,7 +27,7 @@ def service(size: int, ready: Connection) -> None:
     from aach_lightning.networks.build import build_network
     from aach_lightning.runtime.serving_schemas import LimitsConfig, ServingConfig
     from aach_lightning.runtime.target_schemas import EncoderConfig
-    from aach_lightning.targets.serve import make_server
+    from aach_lightning.targets.serve import bind, make_server
     from aach_lightning.targets.serving.accounts import Accounts
     from aach_lightning.targets.serving.app import make_app
     from aach_lightning.targets.serving.system import System
@@ -40,7 +40,7 @@ def service(size: int, ready: Connection) -> None:
     limits = LimitsConfig(None, 1e9, 10**9, 256, 64.0, 60.0, 1000, 256)
     app = make_app(system, Accounts([KEY], None, limits.rate, limits.burst), limits)
     server = make_server(app, ServingConfig("127.0.0.1", 0, limits))
-    listener = server.config.bind_socket()
+    listener = bind(server)
     ready.send(listener.getsockname()[1])
     server.run(sockets=[listener])
 

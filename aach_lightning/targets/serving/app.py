@@ -7,6 +7,7 @@ import math
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -89,7 +90,7 @@ def make_app(system: System, accounts: Accounts, limits: LimitsConfig) -> "FastA
     from starlette.exceptions import HTTPException
 
     desk = Desk(system, limits)
-    app = FastAPI(title="Codes of images and texts", version=__version__, dependencies=[])
+    app = FastAPI(title="Codes of images and texts", version=__version__)
     # only so that the OpenAPI page knows that a key is needed; `accounts` checks it, with an error of our own form
     key = [Depends(HTTPBearer(auto_error=False))]
 
@@ -181,11 +182,18 @@ def make_app(system: System, accounts: Accounts, limits: LimitsConfig) -> "FastA
     return app
 
 
+@cache
+def _form(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def _parse(kind: Any, body: bytes) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_json(body)
+        return _form(kind).validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         status, reason = (400, "bad_json") if first["type"] == "json_invalid" else (422, "bad_body")
@@ -195,7 +203,5 @@ def _parse(kind: Any, body: bytes) -> Any:
 
 def _described(kind: Any) -> dict[str, Any]:
     """The body of a request for the OpenAPI page: it is read by hand, so that its size is limited."""
-    from pydantic import TypeAdapter
-
-    content = {"application/json": {"schema": TypeAdapter(kind).json_schema()}}
+    content = {"application/json": {"schema": _form(kind).json_schema()}}
     return {"requestBody": {"required": True, "content": content}}

@@ -15,7 +15,7 @@ from aach_lightning.runtime.serving_schemas import LimitsConfig, ServingConfig
 
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 
-from aach_lightning.targets.serve import make_server
+from aach_lightning.targets.serve import bind, make_server
 from aach_lightning.targets.serving.accounts import Accounts
 from aach_lightning.targets.serving.app import make_app
 from aach_lightning.targets.serving.system import System
@@ -89,7 +89,7 @@ def start() -> Iterator[Callable[..., Serving]]:
         system = system or System(target, BITS, SIZE, len(WORDS), words, identity="projection 0")
         accounts = Accounts([KEY, OTHER], chosen.quota, chosen.rate, chosen.burst)
         server = make_server(make_app(system, accounts, chosen), ServingConfig("127.0.0.1", 0, chosen))
-        listener = server.config.bind_socket()
+        listener = bind(server)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         pool = urllib3.PoolManager(maxsize=16)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,9 @@ import urllib3
 from PIL import Image
 from torch import Tensor
 
-from tests.targets.serving.conftest import BITS, KEY, OTHER, SIZE, WORDS, Projection, Serving
+from aach_lightning.runtime.serving_schemas import ServingConfig
+from aach_lightning.targets.serve import ServiceError, listen
+from tests.targets.serving.conftest import BITS, KEY, LIMITS, OTHER, SIZE, WORDS, Projection, Serving
 
 JSON = {"Content_Type": "application/json"}
 
@@ -294,3 +297,25 @@ def test_one_connection_too_many_is_turned_away(start: Callable[..., Serving]) -
     finally:
         for connection in held:
             connection.close()
+
+
+def test_an_address_that_is_taken_is_an_error(serving: Serving) -> None:
+    place = urlsplit(serving.url)
+    with pytest.raises(ServiceError, match=rf"serving\.port={place.port}"):
+        listen(None, ServingConfig("127.0.0.1", place.port, LIMITS))  # type: ignore[arg-type]
+
+
+def test_answers_are_not_held_back_on_their_way(serving: Serving) -> None:
+    place = urlsplit(serving.url)
+    with socket.create_connection((place.hostname, place.port), 20) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.recv(4096)
+        times = []
+        for _ in range(20):
+            start = time.monotonic()
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            received = b""
+            while not received.endswith(b"}"):
+                received += connection.recv(4096)
+            times.append(time.monotonic() - start)
+    assert min(times) < 0.03  # 0.04 where a second packet waits for the acknowledgement of the first
