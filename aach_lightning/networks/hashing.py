@@ -42,6 +42,13 @@ class HashHead(nn.Sequential):
             inputs = layer(inputs)
         return inputs
 
+    def with_semantics(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last linear layer gets, N x (hidden or width), and the relaxed codes, N x K."""
+        *before, linear, tanh = self
+        for layer in before:
+            inputs = layer(inputs)
+        return inputs, tanh(linear(inputs))
+
 
 class Encoder(nn.Module):
     """One modality's half of a HashingNetwork: backbone, then hash head.

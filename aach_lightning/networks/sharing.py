@@ -1,11 +1,12 @@
 """One global batch hashed by several processes: the image backbone is shared among them, the rest is cheap."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.networks.hashing import Encoder, HashingNetwork
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.seeding import derive_seed
@@ -31,6 +32,39 @@ def hash_global_batch(network: HashingNetwork, images: Tensor, texts: Tensor) ->
     else:
         hashed = network.hash_images(images)
     return hashed.float(), network.hash_texts(texts).float()
+
+
+@dataclass(frozen=True)
+class Half:
+    """What one half of a network makes of a batch of B items.
+
+    Attributes:
+        semantics: B x F, what the last linear layer gets.
+        codes: B x K in (-1, 1), relaxed codes.
+    """
+
+    semantics: Tensor
+    codes: Tensor
+
+
+def read_global_batch(network: HashingNetwork, images: Tensor, texts: Tensor) -> tuple[Half, Half]:
+    """As `hash_global_batch`, with the features that are hashed; both float32.
+
+    Raises:
+        TypeError: If a head is not a HashHead.
+    """
+    image = network.image
+    if isinstance(image, Encoder):
+        images = ranks.gather_shares(_read(image.backbone, images), len(texts))
+    text = cast(Encoder, network.text)
+    return _half(image.head if isinstance(image, Encoder) else image, images), _half(text.head, text.backbone(texts))
+
+
+def _half(head: nn.Module, features: Tensor) -> Half:
+    if not isinstance(head, HashHead):
+        raise TypeError(f"the head is a {type(head).__name__}, only a HashHead gives the features that it hashes")
+    semantics, codes = head.with_semantics(features)
+    return Half(semantics.float(), codes.float())
 
 
 def _read(backbone: nn.Module, images: Tensor) -> Tensor:

@@ -9,10 +9,11 @@ from omegaconf import MISSING, OmegaConf
 from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMAS, AttackConfig
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
+from aach_lightning.runtime.method_schemas import METHOD_SCHEMAS
 from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
-from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, METHOD_SCHEMAS, TargetConfig
+from aach_lightning.runtime.target_schemas import ADVERSARIAL_SCHEMAS, DEFENCE_SCHEMAS, TargetConfig
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from aach_lightning.runtime.choices import AdversarialMethod
+from aach_lightning.runtime.method_schemas import MethodConfig
 
 
 @dataclass
@@ -91,38 +92,6 @@ class CmlaHardeningConfig(HardeningConfig):
 
     pairs: int = MISSING  # most adversarial pairs
     intra_weight: float = MISSING  # of the part of the objective within a modality
-
-
-@dataclass
-class MethodConfig:
-    """How a target learns; a subclass adds what its paper calls hyperparameters."""
-
-    _target_: str = MISSING
-
-
-@dataclass
-class DCMHConfig(MethodConfig):
-    """DCMH."""
-
-    _target_: str = "aach_lightning.targets.dcmh.DCMHModule"
-    gamma: float = MISSING  # weight of quantisation
-    eta: float = MISSING  # weight of bit balance
-
-
-@dataclass
-class HttpConfig(MethodConfig):
-    """Not at all: it answers over HTTP."""
-
-    _target_: str = "aach_lightning.targets.remote.HttpTarget"
-    url: str = MISSING
-    timeout: float = MISSING  # seconds until the next bytes of an answer
-    attempts: int = MISSING  # times that a request is sent
-    backoff: float = MISSING  # seconds before the third of them, then doubled
-    connections: int = MISSING  # requests at once
-    items: int = MISSING  # images or texts of a request
-
-
-METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {"dcmh_schema": DCMHConfig, "http_schema": HttpConfig}
 
 
 @dataclass

@@ -3,22 +3,22 @@
 from urllib.parse import urlsplit
 
 from aach_lightning.runtime.choices import AdversarialMethod, SourceName
+from aach_lightning.runtime.method_schemas import DCMHConfig, HttpConfig
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
     AdversarialConfig,
     BitDepthConfig,
     CmlaHardeningConfig,
-    DCMHConfig,
     HardeningConfig,
-    HttpConfig,
     JPEGConfig,
     MedianConfig,
     NoDefenceConfig,
     ResizeConfig,
 )
+from aach_lightning.runtime.validate_method import check_method
 
-TARGETS = ("dcmh", "http")
+TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "http", "jdsh", "ssah")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -37,8 +37,7 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
         _check_remote(config, target.method, found)
     else:
         found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs")
-    if isinstance(target.method, DCMHConfig):
-        found.not_negative("target.method.gamma", "target.method.eta")
+    check_method(config, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
     chosen, method = target.adversarial.method, _METHODS[type(target.adversarial)]

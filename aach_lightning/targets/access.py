@@ -11,9 +11,9 @@ from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.runtime.choices import Modality, Selection
 from aach_lightning.runtime.files import digest_json
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
-from aach_lightning.runtime.target_schemas import HttpConfig
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
 from aach_lightning.targets.remote import open_remote

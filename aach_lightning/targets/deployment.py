@@ -13,9 +13,10 @@ from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.inference import hash_pairs
 from aach_lightning.runtime import ranks
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import HttpConfig, NoDefenceConfig
+from aach_lightning.runtime.target_schemas import NoDefenceConfig
 from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.targets.hardening import ensure_hardened
 from aach_lightning.targets.remote_deployment import ensure_remote

@@ -1,6 +1,7 @@
 """What all methods of training a target share: a network, its optimiser, and MAP while it learns. LightningModule 0."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -54,11 +55,13 @@ class TargetModule(pl.LightningModule):
 
     Attributes:
         stage: Before the names of what is logged.
+        supervised: Whether the method reads labels; without them the last epoch is kept, not the one of the best MAP.
         needs_features: Whether `TrainPart.features` are read; else they may be n x 0.
         order: int64, n: what is kept of the train items is sorted by row, as `rows` is.
     """
 
     stage = "target"
+    supervised = True
     needs_features = False
     rows: Tensor
 
@@ -75,11 +78,15 @@ class TargetModule(pl.LightningModule):
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         """Loss of both modalities for a batch of train pairs."""
-        images, texts = hash_global_batch(self.network, batch.images, batch.texts)
-        self.remember(batch.ids, images.detach(), texts.detach())
-        loss = self.loss(images, texts, batch)
+        loss = self.batch_loss(batch)
         self.log(f"{self.stage}/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
+
+    def batch_loss(self, batch: PairBatch) -> Tensor:
+        """Hash a batch and take its loss: a scalar, the same on every process."""
+        images, texts = hash_global_batch(self.network, batch.images, batch.texts)
+        self.remember(batch.ids, images.detach(), texts.detach())
+        return self.loss(images, texts, batch)
 
     def remember(self, ids: Tensor, images: Tensor, texts: Tensor) -> None:
         """Take note of the relaxed codes of train items, N x K, before their loss is taken."""
@@ -97,16 +104,19 @@ class TargetModule(pl.LightningModule):
         """
         raise NotImplementedError
 
-    def configure_optimizers(self) -> pl.utilities.types.OptimizerLRScheduler:
-        """Adam with one parameter group a modality and a cosine schedule to zero."""
-        groups = [
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, and how fast: one group a modality."""
+        return [
             {"params": [p for p in half.parameters() if p.requires_grad], "lr": lr}
             for half, lr in (
                 (self.network.image, self.schedule.image_lr),
                 (self.network.text, self.schedule.text_lr),
             )
         ]
-        optimizer = torch.optim.Adam(groups)
+
+    def configure_optimizers(self) -> pl.utilities.types.OptimizerLRScheduler:
+        """Adam with a cosine schedule to zero."""
+        optimizer = torch.optim.Adam(self.parameter_groups())
         return {
             "optimizer": optimizer,
             "lr_scheduler": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.schedule.epochs),

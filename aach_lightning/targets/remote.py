@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import digest
-from aach_lightning.runtime.target_schemas import HttpConfig
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.targets.contents import image_levels
 from aach_lightning.targets.service import TargetError
 

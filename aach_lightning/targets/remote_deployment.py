@@ -15,9 +15,9 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import digest_json, write_json
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import HttpConfig
 from aach_lightning.targets.remote import HttpTarget, open_remote
 from aach_lightning.targets.training import REPORT, CodeIndex, write_index
 

@@ -120,19 +120,21 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
         part(split.train), part(query), part(np.setdiff1d(split.database, query)), target.batch_size, target.seed
     )
     method = partial_of(asdict(target.method))
-    needs_features = cast(type[TargetModule], method.func).needs_features
-    module: TargetModule = method(
-        network if features is None else network.on_features(),
-        _train_part(network, pairs, split.train, features, needs_features, device),
-        Schedule(target.image_lr, target.text_lr, target.epochs),
-    )
+    kind = cast(type[TargetModule], method.func)
+    trained = network if features is None else network.on_features()
+    train_part = _train_part(network, pairs, split.train, features, kind.needs_features, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(target.seed, "method"))  # of the networks that a method adds
+        module: TargetModule = method(trained, train_part, Schedule(target.image_lr, target.text_lr, target.epochs))
     checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:
-        callbacks = [*checkpoint_callbacks(checkpoints, "target/map"), ReseedEachEpoch(target.seed)]
+        # MAP counts labels: a method that has none keeps its last epoch
+        monitor, kept = ("target/map", "best.ckpt") if kind.supervised else (None, "last.ckpt")
+        callbacks = [*checkpoint_callbacks(checkpoints, monitor), ReseedEachEpoch(target.seed)]
         trainer = make_trainer(config.trainer, folder, "training the target", target.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
-    best = load_lightning_checkpoint(checkpoints / "best.ckpt")
-    module.load_state_dict(best["state_dict"])
+    checkpoint = load_lightning_checkpoint(checkpoints / kept)
+    module.load_state_dict(checkpoint["state_dict"])
     dataset = PairDataset(pairs, everything, features)
 
     def read(rows: NDArray[np.int64]) -> PairBatch:
@@ -142,7 +144,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
-    write_index(folder, config, pairs, split, index, int(best["epoch"]))
+    write_index(folder, config, pairs, split, index, int(checkpoint["epoch"]))
 
 
 def _train_part(

@@ -20,7 +20,7 @@ def test_a_run_and_what_hydra_leaves_of_one_that_failed(first: Any, launcher: An
     content = first.result
     assert found.frame["map"].tolist() == [row["map"] for row in content["rows"]]
     assert found.frame["seconds.target"].unique().tolist() == [content["stages"]["target"]["seconds"]]
-    only_of_some = ["share_of_white_box", "psnr", "ssim", "protocol"]
+    only_of_some = ["share_of_white_box", "psnr", "ssim", "protocol", "words", "targeted_map"]
     present = found.frame[found.frame["direction"] == "I2T"].drop(columns=only_of_some)
     assert present.notna().all(axis=None)
     other = next(tmp_path.glob("failed/.hydra/config.yaml"))

@@ -66,7 +66,7 @@ def test_each_job_of_a_sweep_is_one_run(sweep: tuple[Any, Path], scenes: tuple[s
         assert told == ("aach_lightning", "two_seeds", "attack", 0)
         assert job.run.display_name == " ".join([*scenes, f"seed={seed}"])[:128]
         assert job.config["seed"] == seed
-        assert job.config["attack"]["diversity"] == {"probability": 1.0, "smallest": 0.75}
+        assert job.config["attack"]["gradient"]["diversity"] == {"probability": 1.0, "smallest": 0.9}
         assert job.config["target"]["epochs"] == 2
 
 

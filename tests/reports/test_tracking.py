@@ -28,7 +28,7 @@ def test_a_job_has_the_configuration_as_plain_values_and_the_hashes(
     config = compose_toy("seed=7", "attack.epsilon=4", "logger=wandb_offline")
     job = tracking.make_job(config, "attack", DEPENDS_ON, tmp_path)
     assert json.loads(json.dumps(job.config)) == job.config
-    assert job.config["attack"]["gradient"]["diversity"] == {"probability": 1.0, "smallest": 0.75}
+    assert job.config["attack"]["gradient"]["diversity"] == {"probability": 1.0, "smallest": 0.9}
     assert type(job.config["logger"]["name"]) is str
     assert (job.config["data_hash"], job.config["split_hash"], len(job.config["key"])) == ("d4ta", "sp1it", 32)
     assert (job.kind, job.group, job.memory, job.output) == ("attack", None, tmp_path, Path(config.paths.output))

@@ -24,6 +24,7 @@ from aach_lightning.runtime.choices import (
 )
 from aach_lightning.runtime.data_schemas import CocoConfig, FolderConfig, MirFlickrConfig, NusWideConfig
 from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.method_schemas import DGCPNConfig, DJSRHConfig, JDSHConfig
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.search_schemas import NESConfig, SearchConfig, SignHunterConfig, SquareConfig
@@ -112,6 +113,11 @@ HARDENING = HardeningConfig(
     frozen=False,
 )
 CMLA = CmlaHardeningConfig(**{**vars(HARDENING), "method": AdversarialMethod.cmla}, pairs=10, intra_weight=0.0)
+JDSH = {
+    **{f"{name}_weight": 0.5 for name in ("image", "text", "joint", "left", "right", "intra")},
+    **{"left_border": 2.0, "right_border": 4.0, "mu": 1.5},
+}
+DGCPN = {"gamma": 0.5, "neighbours": 9, "alpha": 0.5, "pair_weight": 0.1, "consistency_weight": 0.1}
 FLOATS = [
     *("target.image_lr", "target.text_lr", "surrogate.image_lr", "surrogate.backbone_lr", "surrogate.text_lr"),
     *(
@@ -186,7 +192,7 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
     [
         ({"data.pairs": 0}, "data.pairs=0: must be greater than 0"),
         ({"data.pairs": 49}, "data.pairs=49: must be at least split.query + split.train=50"),
-        ({"target.name": "ssah"}, "target.name=ssah: must be one of dcmh"),
+        ({"target.name": "lsh"}, "target.name=lsh: must be one of acmr, cmhh, dadh, dcmh, ssah"),
         ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
         ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
         (
@@ -201,6 +207,29 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         (
             {"attack.objective": CmlaObjectiveConfig(intra_weight=-1.0, distortion_weight=0.0)},
             "attack.objective.intra_",
+        ),
+        (
+            {"target.method": DJSRHConfig(beta=1.5, eta=0.4, mu=1.5, intra_weight=0.1)},
+            "target.method.beta=1.5: must lie in [0, 1]",
+        ),
+        (
+            {"target.method": DJSRHConfig(beta=0.9, eta=0.4, mu=0.0, intra_weight=0.1)},
+            "target.method.mu=0.0: must be greater than 0",
+        ),
+        ({"target.method": JDSHConfig(**{**JDSH, "mu": 0.0})}, "target.method.mu=0.0: must be greater than 0"),
+        (
+            {"target.method": JDSHConfig(**{**JDSH, "left_border": -1.0})},
+            "target.method.left_border=-1.0: must be at least 0",
+        ),
+        (
+            {"target.method": JDSHConfig(**{**JDSH, "image_weight": 0.0, "text_weight": 0.0, "joint_weight": 0.0})},
+            "target.method.image_weight + text_weight + joint_weight=0.0: at least one",
+        ),
+        ({"target.method": DGCPNConfig(**{**DGCPN, "alpha": -0.5})}, "target.method.alpha=-0.5: must lie in [0, 1]"),
+        ({"target.method": DGCPNConfig(**{**DGCPN, "neighbours": 0})}, "target.method.neighbours=0: must be greater"),
+        (
+            {"target.method": DGCPNConfig(**{**DGCPN, "pair_weight": NAN})},
+            "target.method.pair_weight=nan: must be at least 0",
         ),
         ({"attack.objective": HagObjectiveConfig(threshold=2.5)}, "attack.objective.threshold=2.5: must lie in (0, 2]"),
         ({"attack.objective": SdhaObjectiveConfig(sigma=0.0, distortion_weight=0.0)}, "attack.objective.sigma=0.0: "),

@@ -13,9 +13,9 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.data.texts import unnamed
 from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
-from aach_lightning.runtime.target_schemas import HttpConfig
 from aach_lightning.targets.access import deployed_target, open_target
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.remote_deployment import check_about
