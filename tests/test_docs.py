@@ -15,9 +15,11 @@ from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan
 from aach_lightning.data import __main__ as data_command
 from aach_lightning.reports import __main__ as reports_command
 from aach_lightning.runtime.schemas import register_schemas
+from aach_lightning.targets.serve import register_serving
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+COMMANDS_OF_HYDRA = ("train.py", "attack.py", "serve.py")
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
 
@@ -64,14 +66,18 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         overrides = [word.replace("=DIR", f"={tmp_path}") for word in options.overrides]
         assert compose_job(make_jobs(methods, overrides)[0], tmp_path)  # tests/benchmark composes all of a plan
         return
-    assert program in ("train.py", "attack.py") or (ROOT / program).is_file(), words
-    if program not in ("train.py", "attack.py"):
+    if words[:2] == ["-m", "aach_lightning.targets.serve"]:
+        program, arguments = "serve.py", words[2:]
+    assert program in COMMANDS_OF_HYDRA or (ROOT / program).is_file(), words
+    if program not in COMMANDS_OF_HYDRA:
         return
     overrides = [word for word in arguments if not word.startswith("-") and word != "job"]
     if {"-m", "--multirun"} & set(arguments):
         assert OverridesParser.create().parse_overrides(overrides)
         return
     register_schemas()
+    if program == "serve.py":
+        register_serving()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         assert compose(program.removesuffix(".py"), [*overrides, "paths.output=out"])
 

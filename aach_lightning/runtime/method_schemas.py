@@ -121,6 +121,19 @@ class DADHConfig(SemanticMethodConfig):
     gamma: float = MISSING  # weight of relaxed codes, beside labels, in discrete codes
 
 
+@dataclass
+class HttpConfig(MethodConfig):
+    """Not learned here: the target answers over HTTP."""
+
+    _target_: str = "aach_lightning.targets.remote.HttpTarget"
+    url: str = MISSING
+    timeout: float = MISSING  # seconds until the next bytes of an answer
+    attempts: int = MISSING  # times that a request is sent
+    backoff: float = MISSING  # seconds before the third of them, then doubled
+    connections: int = MISSING  # requests at once
+    items: int = MISSING  # images or texts of a request
+
+
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "acmr_schema": ACMRConfig,
     "cmhh_schema": CMHHConfig,
@@ -128,6 +141,7 @@ METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "dcmh_schema": DCMHConfig,
     "dgcpn_schema": DGCPNConfig,
     "djsrh_schema": DJSRHConfig,
+    "http_schema": HttpConfig,
     "jdsh_schema": JDSHConfig,
     "ssah_schema": SSAHConfig,
 }

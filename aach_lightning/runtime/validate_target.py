@@ -1,9 +1,9 @@
 """Rules of `target`."""
 
-from aach_lightning.runtime.choices import AdversarialMethod
-from aach_lightning.runtime.method_schemas import (
-    DCMHConfig,
-)
+from urllib.parse import urlsplit
+
+from aach_lightning.runtime.choices import AdversarialMethod, SourceName
+from aach_lightning.runtime.method_schemas import DCMHConfig, HttpConfig
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
@@ -13,11 +13,12 @@ from aach_lightning.runtime.target_schemas import (
     HardeningConfig,
     JPEGConfig,
     MedianConfig,
+    NoDefenceConfig,
     ResizeConfig,
 )
 from aach_lightning.runtime.validate_method import check_method
 
-TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "jdsh", "ssah")
+TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "http", "jdsh", "ssah")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -31,7 +32,11 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     found.need(target.name in TARGETS, "target.name", target.name, f"must be one of {', '.join(TARGETS)}")
     allowed = "must lie in 1 to 1024 bits"
     found.need(1 <= target.code_length <= 1024, "target.code_length", target.code_length, allowed)
-    found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs", "target.validation")
+    found.positive("target.validation")
+    if isinstance(target.method, HttpConfig):
+        _check_remote(config, target.method, found)
+    else:
+        found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs")
     check_method(config, found)
     found.below_one("target.image_net.dropout", "target.text_net.dropout")
     found.not_negative("target.image_net.hidden", "target.text_net.hidden")
@@ -47,6 +52,24 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
         found.positive("target.adversarial.pairs")
         found.not_negative("target.adversarial.intra_weight")
     _check_defence(config, found)
+
+
+def _check_remote(config: RunConfig, method: HttpConfig, found: Mistakes) -> None:
+    found.positive(*(f"target.method.{name}" for name in ("timeout", "attempts", "backoff", "connections", "items")))
+    address = urlsplit(method.url)
+    plain = address.scheme in ("http", "https") and bool(address.hostname) and "@" not in address.netloc
+    allowed = "must be http://host:port or https://host, without a key in it: that is read from AACH_API_KEY"
+    found.need(plain and not address.query, "target.method.url", method.url, allowed)
+    bound, source = config.evaluation.white_box, config.attack.source
+    weights = "nobody has the weights of a target that answers over HTTP: choose"
+    found.need(not bound, "evaluation.white_box", bound, f"{weights} evaluation.white_box=false")
+    found.need(
+        source is not SourceName.target, "attack.source", source, f"{weights} attack.source=surrogate or queries"
+    )
+    defence = config.target.defence
+    name = type(defence).__name__
+    allowed = "a target that answers over HTTP has its defences on the other side: choose target/defence=none"
+    found.need(isinstance(defence, NoDefenceConfig), "target.defence", name, allowed)
 
 
 def _check_defence(config: RunConfig, found: Mistakes) -> None:

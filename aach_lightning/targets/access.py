@@ -4,15 +4,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.runtime.choices import Modality, Selection
 from aach_lightning.runtime.files import digest_json
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
+from aach_lightning.targets.remote import open_remote
+from aach_lightning.targets.service import Target
 from aach_lightning.targets.training import load_target
 
 
@@ -59,6 +64,14 @@ def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tupl
     return _doors(config, pairs, artifact, (attack.queries or 0) * _directions(config), run)
 
 
+def deployed_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> Target:
+    """A trained target with its defence, where the run computes; or one that answers over HTTP."""
+    if isinstance(config.target.method, HttpConfig):
+        return open_remote(config.target.method, config.target.code_length)
+    defence = build_defence(config.target.defence)
+    return with_defence(load_target(config.target, pairs, artifact), defence).to(compute_device(config.trainer))
+
+
 def _directions(config: RunConfig) -> int:
     return 2 if config.attack.modality is Modality.both else 1
 
@@ -66,9 +79,9 @@ def _directions(config: RunConfig) -> int:
 def _doors(
     config: RunConfig, pairs: Pairs, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
-    device = compute_device(config.trainer)
-    defence = build_defence(config.target.defence)
-    network = with_defence(load_target(config.target, pairs, artifact), defence).to(device)
+    remote = isinstance(config.target.method, HttpConfig)
+    device = torch.device("cpu") if remote else compute_device(config.trainer)
+    network = deployed_target(config, pairs, artifact)
     black_box = BlackBox(
         network,
         config.target.code_length,

@@ -1,0 +1,84 @@
+"""What a run keeps of a target that answers over HTTP: who it is, and the codes of the collection."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.data.texts import unnamed
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.batches import map_batches
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.files import digest_json, write_json
+from aach_lightning.runtime.method_schemas import HttpConfig
+from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.targets.remote import HttpTarget, open_remote
+from aach_lightning.targets.training import REPORT, CodeIndex, write_index
+
+
+def ensure_remote(config: RunConfig, method: HttpConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
+    """Find or make the index of codes of a service: the whole collection is sent once, and counted as `index_items`.
+
+    This stands for the database that the service has hashed itself; no attacker pays for it or sees it. The key is that
+    of the weights that the service names, so that equal ones share a ledger, and others never do.
+
+    Raises:
+        ConfigError: If the service is made for other sizes or words than the data.
+        TargetError: If it does not answer.
+    """
+    target = open_remote(method, config.target.code_length)
+    about = ranks.on_first(target.about)
+    check_about(about, config, method, pairs)
+    depends_on = {
+        "identity": about.get("identity") or method.url,
+        "code_length": config.target.code_length,
+        "validation": [config.target.validation, config.target.seed],
+        "data": pairs.fingerprint,
+        "split": split.fingerprint,
+    }
+    return store.get_or_build("remote", depends_on, lambda folder: _build(config, target, pairs, split, folder))
+
+
+def check_about(about: dict[str, Any], config: RunConfig, method: HttpConfig, pairs: Pairs) -> None:
+    """Compare what a service says of itself with the configuration and the data.
+
+    Raises:
+        ConfigError: Lists what differs.
+    """
+    words = None if pairs.words == unnamed(len(pairs.words)) else digest_json(list(pairs.words))
+    wrong = [
+        f"{name}: the service has {about.get(name)}, {key} has {value}"
+        for name, value, key in (
+            ("code_length", config.target.code_length, "target.code_length"),
+            ("image_size", pairs.images.shape[-1], "data.image_size"),
+            ("text_width", len(pairs.words), "the vocabulary of the data"),
+        )
+        if about.get(name) != value
+    ]
+    if about.get("words_hash") is not None and words is not None and about["words_hash"] != words:
+        wrong.append("words: the service has another vocabulary than the data; give its own as data.vocabulary")
+    most = about.get("most_items")
+    if isinstance(most, int) and most < method.items:
+        wrong.append(f"most_items: the service answers {most} a request; choose target.method.items={most} or less")
+    if wrong:
+        raise ConfigError(f"target.method.url={method.url} does not fit:\n" + "\n".join(f"  - {one}" for one in wrong))
+
+
+def _build(config: RunConfig, target: HttpTarget, pairs: Pairs, split: Split, folder: Path) -> None:
+    def compute(rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        batch = pairs.batch(rows)
+        return target.hash_images(batch.images), target.hash_texts(batch.texts)
+
+    everything = np.arange(len(pairs), dtype=np.int64)
+    index = CodeIndex(*map_batches(compute, everything, "the service hashes the collection"))
+    if not ranks.is_first():
+        return
+    write_index(folder, config, pairs, split, index, 0)
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    write_json(folder / REPORT, {**report, "index_items": 2 * len(pairs)})
