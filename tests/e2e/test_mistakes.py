@@ -8,7 +8,7 @@ pytestmark = pytest.mark.timeout(400)
 CASES: dict[str, tuple[tuple[str, ...], str]] = {
     "budget": (("budget.pairs=81",), r"budget\.pairs=81: .*at most split\.train=80"),
     "epsilon": (("attack.epsilon=0",), r"attack\.epsilon=0\.0: must be greater than 0"),
-    "target": (("target.name=nope",), r"target\.name=nope: must be one of dcmh"),
+    "target": (("target.name=nope",), r"target\.name=nope: must be one of acmr, .*dcmh"),
     "all at once": (
         ("attack.epsilon=-1", "split.query=0", "target.code_length=0"),
         r"(?s)split\.query=0.*target\.code_length=0.*attack\.epsilon=-1",
