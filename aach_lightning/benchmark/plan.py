@@ -30,13 +30,11 @@ class Job:
         method: Its name in the plan.
         overrides: Of the plan and of the command line, as attack.py takes them.
         setting: What was swept, but for the seed: key and value as they were typed.
-        seed: Value of `seed` as it was typed; "" where none was.
     """
 
     method: str
     overrides: tuple[str, ...]
     setting: tuple[tuple[str, str], ...]
-    seed: str
 
     @property
     def name(self) -> str:
@@ -106,10 +104,9 @@ def make_jobs(methods: Mapping[str, list[str]], overrides: Sequence[str]) -> lis
     jobs = []
     for values in itertools.product(*map(_values, swept)):
         pairs = tuple((str(it.key_or_group), value) for it, value in zip(swept, values, strict=True))
-        seed = dict(pairs).get(SEED) or next((str(it.value()) for it in parsed if it.key_or_group == SEED), "")
         setting = tuple(pair for pair in pairs if pair[0] != SEED)
         lines = [f"{it.get_key_element()}={value}" for it, value in zip(swept, values, strict=True)]
-        jobs += [Job(name, (*own, *fixed, *lines), setting, seed) for name, own in methods.items()]
+        jobs += [Job(name, (*own, *fixed, *lines), setting) for name, own in methods.items()]
     return jobs
 
 

@@ -22,7 +22,7 @@ def test_every_method_with_every_combination() -> None:
         "seed=1",
     )
     assert [job.setting for job in jobs] == [(("budget.pairs", "20"),)] * 4 + [(("budget.pairs", "40"),)] * 4
-    assert [job.seed for job in jobs] == ["0", "0", "1", "1"] * 2
+    assert [job.overrides[-1] for job in jobs] == ["seed=0", "seed=0", "seed=1", "seed=1"] * 2
     assert len({job.name for job in jobs}) == 8
     assert [job.name for job in make_jobs(methods, ["seed=0"])] == [job.name for job in make_jobs(methods, ["seed=0"])]
 

@@ -1,7 +1,6 @@
 """A universal delta, edited texts and targeted attacks by one, two and three processes."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from torch import distributed
 
-from tests.distributed.test_stages import ROOT, WORLDS, attack, copied, outcomes, result, run_world, tensors
+from tests.distributed.test_stages import WORLDS, attack, copied, outcomes, result, run_world, tensors
 
 UNIVERSAL = ("attack=universal", "attack.steps=6", "attack.step.size=0.05")
 # texts are edited towards the code of a label, so that both are shared among the processes
@@ -29,21 +28,6 @@ def run_worlds(folder: Path) -> None:
             if store != "universal-1":
                 copied(folder, "universal-1", store, "target", "surrogate")
             run_world(folder, name, size, attack(folder, store, size, *overrides))
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("forms")
-    run = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return folder
 
 
 @pytest.mark.parametrize("name", ["universal", "forms"])

@@ -1,7 +1,6 @@
 """Adversarial training by one and by two processes: the number of processes is no hyperparameter."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import distributed
 
 from aach_lightning import cli
 from aach_lightning.runtime.launch import run_in_processes
-from tests.distributed.test_stages import ROOT, configured, copied, outcomes, run_world
+from tests.distributed.test_stages import configured, copied, outcomes, run_world
 
 SHARED = (
     "target.batch_size=19",
@@ -45,21 +44,6 @@ def run_worlds(folder: Path) -> None:
         for size in (1, 2):
             copied(folder, "clean", f"{name}-{size}", "target")
             run_world(folder, name, size, train(folder, f"{name}-{size}", size, *overrides))
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("worlds")
-    run = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return folder
 
 
 @pytest.mark.parametrize("name", KINDS)

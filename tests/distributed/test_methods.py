@@ -1,7 +1,6 @@
 """Methods with networks of their own by one and by two processes: the number of processes is no hyperparameter."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import distributed
 
 from aach_lightning import cli
 from aach_lightning.runtime.launch import run_in_processes
-from tests.distributed.test_stages import ROOT, configured, outcomes, run_world
+from tests.distributed.test_stages import configured, outcomes, run_world
 
 SHARED = ("target.batch_size=19", "target.image_net.hidden=24", "target.text_net.hidden=24", "stage=target")
 KINDS = {
@@ -39,21 +38,6 @@ def run_worlds(folder: Path) -> None:
     for name, overrides in KINDS.items():
         for size in (1, 2):
             run_world(folder, name, size, train(folder, f"{name}-{size}", size, f"target={name}", *overrides))
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("worlds")
-    run = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return folder
 
 
 def weights(worlds: Path, name: str, size: int) -> dict[str, torch.Tensor]:

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -28,7 +27,6 @@ from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import register_schemas
 from tests.conftest import CONF, TINY
 
-ROOT = Path(__file__).parents[2]
 WORLDS = (1, 2, 3)
 # 40 train pairs: two batches of 19 and one of 2, which is smaller than three processes
 IMAGES = ("target.batch_size=19", "surrogate.batch_size=11", "surrogate.epochs=3", "target.epochs=3")
@@ -135,21 +133,6 @@ def run_worlds(folder: Path) -> None:
     run_world(folder, "seeds", 2, lambda rank: attack(folder, "seeds", 2, f"seed={rank}")(rank))
     run_world(folder, "count", 2, attack(folder, "count", 3))
     run_world(folder, "second", 2, fail_second(folder, "second"))
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("worlds")
-    run = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return folder
 
 
 def outcomes(folder: Path, name: str, size: int) -> list[str]:

@@ -1,7 +1,6 @@
 """Unsupervised targets by one and by two processes: similarities in a batch are those of the global batch."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import distributed
 
 from aach_lightning import cli
 from aach_lightning.runtime.launch import run_in_processes
-from tests.distributed.test_stages import ROOT, configured, outcomes, run_world
+from tests.distributed.test_stages import configured, outcomes, run_world
 
 # 40 train pairs: two batches of 19 and one of 2
 SHARED = ("target.batch_size=19", "target.epochs=3", "target.image_lr=0.01", "target.text_lr=0.01", "stage=target")
@@ -41,21 +40,6 @@ def run_worlds(folder: Path) -> None:
             configured(folder, "start", 1, "target.image_lr=1e-9", "target.text_lr=1e-9", "stage=target"), cli.train
         ),
     )
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("worlds")
-    run = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=500,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr.decode()
-    return folder
 
 
 @pytest.mark.parametrize("name", METHODS)
