@@ -42,7 +42,7 @@ def write_block_math(writer: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep |x| in a docstring what it is in a terminal, a formula: for Sphinx it would be the name of a substitution."""
+    """Keep |x| in a docstring what it is in a terminal, a formula: for Sphinx it would name a substitution."""
     in_example = False
     for number, line in enumerate(lines):
         in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
