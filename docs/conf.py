@@ -24,19 +24,27 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # links such as data.md#nus-wide, as GitHub makes them
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 napoleon_use_ivar = True  # fields of named tuples are members already
+
+
+def as_mathml(formula: str, as_block: bool) -> str:
+    """A formula of TeX, with braces as high as what they stand beside: browsers stretch them to a whole line."""
+    found: str = latex2mathml.tex2mathml(formula, as_block=as_block)
+    for brace in "{}":
+        found = found.replace(f"<mo>{brace}</mo>", f'<mo stretchy="false">{brace}</mo>')
+    return found
 
 
 def write_inline_math(writer: HTML5Translator, node: nodes.math) -> None:
     """A formula in a sentence."""
-    writer.body.append(latex2mathml.tex2mathml(node.astext(), as_block=False))
+    writer.body.append(as_mathml(node.astext(), as_block=False))
     raise nodes.SkipNode
 
 
 def write_block_math(writer: HTML5Translator, node: nodes.math_block) -> None:
     """A formula of its own; it scrolls where the screen is narrow."""
-    formula = latex2mathml.tex2mathml(node.astext(), as_block=True)
+    formula = as_mathml(node.astext(), as_block=True)
     writer.body.append(f'<div class="math" style="overflow-x: auto; margin: 1em 0">{formula}</div>\n')
     raise nodes.SkipNode
 
