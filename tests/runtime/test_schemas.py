@@ -11,6 +11,7 @@ from aach_lightning.runtime.choices import AdversarialMethod, LoggerName, Stage,
 from aach_lightning.runtime.data_schemas import (
     CocoConfig,
     ContainerConfig,
+    CustomDataConfig,
     FolderConfig,
     MirFlickrConfig,
     NusWideConfig,
@@ -20,6 +21,7 @@ from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
 from aach_lightning.runtime.surrogate_schemas import (
+    CustomMiningConfig,
     GapMiningConfig,
     RandomMiningConfig,
     RankMiningConfig,
@@ -68,7 +70,7 @@ ROOTED = {
     "mscoco": CocoConfig,
 }
 """Data sets in a folder data.root."""
-DATA = {"scenes": ScenesConfig, "container": ContainerConfig, **ROOTED}
+DATA = {"scenes": ScenesConfig, "container": ContainerConfig, "custom": CustomDataConfig, **ROOTED}
 DEFENCES = {
     "none": NoDefenceConfig,
     "jpeg": JPEGConfig,
@@ -83,6 +85,7 @@ MINING = {
     "semi_hard": SemiHardMiningConfig,
     "rank": RankMiningConfig,
     "random": RandomMiningConfig,
+    "custom": CustomMiningConfig,
 }
 
 
@@ -112,7 +115,8 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     if (key, option) in (("target", "http"), ("target/method", "http")):
         root = ["target.method.url=http://127.0.0.1:8080", "evaluation.white_box=false"]
-    own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
+    described = f"{key.split('@')[1]}.backbone" if "@" in key else key.replace("/", ".")
+    own = [f"{described}._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
     if key == "mining":

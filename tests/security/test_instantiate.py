@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,9 @@ import torch
 from omegaconf import OmegaConf
 
 from aach_lightning.networks.small_cnn import SmallCNN
+from aach_lightning.runtime.attack_schemas import CustomObjectiveConfig, HagObjectiveConfig
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
-from aach_lightning.runtime.instantiate import VARIABLE, instantiate
+from aach_lightning.runtime.instantiate import VARIABLE, check_targets, instantiate, with_arguments
 
 HOSTILE = [
     "builtins.open",
@@ -184,3 +186,17 @@ def test_error_that_a_person_can_act_on_passes_unchanged(tmp_path: Path) -> None
 def test_without_target(config: Any) -> None:
     with pytest.raises(ConfigError, match="without _target_"):
         instantiate(config)
+
+
+def test_arguments_of_a_custom_option_stand_beside_its_keys_and_replace_none() -> None:
+    described = CustomObjectiveConfig(_target_="torch.nn.Dropout", arguments={"p": 0.25, "_target_": "os.system"})
+    assert with_arguments(described) == {"_target_": "torch.nn.Dropout", "p": 0.25}
+    assert instantiate(with_arguments(described)).p == 0.25
+    assert with_arguments(HagObjectiveConfig(threshold=1.5))["threshold"] == 1.5
+
+
+def test_arguments_of_a_custom_option_are_checked_like_everything_else() -> None:
+    nested = CustomObjectiveConfig(_target_="torch.nn.Dropout", arguments={"p": {"_target_": "os.system"}})
+    for described in (asdict(nested), with_arguments(nested)):
+        with pytest.raises(ConfigError, match=r"_target_=os\.system is not allowed"):
+            check_targets(described)
