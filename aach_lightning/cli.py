@@ -10,10 +10,12 @@ from rich.console import Console
 
 from aach_lightning.attacks.build import attack_space
 from aach_lightning.attacks.items import Modality
+from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.protocols.choose import split_note, split_pairs
 from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.adversarial import adversarial_set
 from aach_lightning.evaluation.attackers import craft, find_attackers
 from aach_lightning.evaluation.composition import compose_result
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
@@ -30,7 +32,7 @@ from aach_lightning.reports.words import show_words
 from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import SourceName, Stage
 from aach_lightning.runtime.files import digest_json, write_bytes, write_json
-from aach_lightning.runtime.loggers import track
+from aach_lightning.runtime.loggers import log_folder, track
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
@@ -44,7 +46,7 @@ from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
 
-RESULT, PICTURE, SPLIT, WORDS = "result.json", "attack.png", "split.json", "words.json"
+RESULT, PICTURE, SPLIT, WORDS, ADVERSARIAL = "result.json", "attack.png", "split.json", "words.json", "adversarial"
 
 
 def train(config: RunConfig) -> None:
@@ -151,6 +153,10 @@ def _attack(
     if edited:
         made = crafted["text"]
         write_json(folder / WORDS, word_changes(pairs, rows, {query: made[query].delta for query in made}))
+    if config.evaluation.save_adversarial:
+        deltas = {modality: made["attack"].delta for modality, made in crafted.items()}
+        adversarial_set(config, pairs, split, target.key, rows, deltas).save(folder / ADVERSARIAL)
+        log_folder(folder / ADVERSARIAL)
     exhibits: list[Exhibit] = []
     if "image" in outcomes:
         exhibits = attack_gallery(config, pairs, split, rows, outcomes["image"], crafted["image"]["attack"].delta)
@@ -172,7 +178,9 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
 def _publish(config: RunConfig, finished: Artifact) -> Result:
     """Put a result into the folder of the run."""
     output = Path(config.paths.output)
-    for name in (SPLIT, PICTURE, WORDS, RESULT):  # the result last: where it is, the others are
+    saved = sorted((finished.path / ADVERSARIAL).rglob("*.*"), key=lambda file: (file.name == MANIFEST, file))
+    names = [str(file.relative_to(finished.path)) for file in saved]
+    for name in (*names, SPLIT, PICTURE, WORDS, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
     return Result.load(output / RESULT)
@@ -181,6 +189,8 @@ def _publish(config: RunConfig, finished: Artifact) -> Result:
 def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
     output = Path(config.paths.output)
     show(_publish(config, finished), console)
+    if (output / ADVERSARIAL).exists():
+        console.print(f"adversarial queries: {output / ADVERSARIAL}", markup=False, soft_wrap=True)
     if (output / WORDS).exists():
         show_words(json.loads((output / WORDS).read_text(encoding="utf-8")), console)
         console.print(f"words:   {output / WORDS}", markup=False, soft_wrap=True)

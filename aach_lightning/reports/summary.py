@@ -18,6 +18,7 @@ _IDLE = (
     "stage",
     "logger.",
     "evaluation.picture_rows",
+    "evaluation.save_adversarial",
     "evaluation.white_box",
     "evaluation.held_out",
     "attack.modality",

@@ -71,6 +71,13 @@ def log_outcome(numbers: Mapping[str, float], tables: Mapping[str, Table]) -> No
         run.conclude(numbers, tables)
 
 
+def log_folder(folder: Path) -> None:
+    """Give a folder to the W&B run of the job, if there is one, as an artifact named after it."""
+    run = _tracked[0].run if _tracked else None
+    if run is not None:
+        run.keep(folder)
+
+
 class _Tracker:
     """Curve files of one job, and its W&B run, both from their start on."""
 

@@ -24,6 +24,7 @@ class EvaluationConfig:
     held_out: int = MISSING  # pairs on which surrogate and target are compared; never queried
     white_box: bool = MISSING  # measure the bound
     picture_rows: int = MISSING
+    save_adversarial: bool = MISSING  # the attacked queries as PNG files and texts, beside the result
 
 
 @dataclass
