@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aach_lightning import cli
-from aach_lightning.benchmark.card import Card, cards_of, with_shares
+from aach_lightning.benchmark.cards import cards_of, with_shares
 from aach_lightning.benchmark.plan import CONF, Job, chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
 from aach_lightning.runtime.errors import AachError, is_reported
 from aach_lightning.runtime.failures import forget_failure, keep_failure

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from aach_lightning.benchmark.card import REFERENCE, Card
+from aach_lightning.evaluation.card import REFERENCE, Card
 from aach_lightning.reports.summary import half_width
 
 _HEAD = (

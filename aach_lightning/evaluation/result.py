@@ -116,16 +116,25 @@ class Result:
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
             rows = tuple(Row(**row) for row in content.pop("rows"))
             result = cls(rows=rows, **content)
-            _check_types(result, _KINDS_OF_RESULT)
+            check_types(result, _KINDS_OF_RESULT)
             for row in rows:
-                _check_types(row, _KINDS_OF_ROW)
+                check_row(row)
             return result
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the result {path}: {error}") from error
 
 
-def _check_types(part: Result | Row, kinds: dict[str, Any]) -> None:
+def check_row(row: Row) -> None:
+    """Refuse values of another type than their field's, as `check_types`."""
+    check_types(row, _KINDS_OF_ROW)
+
+
+def check_types(part: Any, kinds: dict[str, Any]) -> None:
     """Refuse values of another type than their field's.
+
+    Args:
+        part: A dataclass.
+        kinds: Type of each field; of a tuple and of `Any` whatever there is.
 
     Raises:
         ValueError: If there is one.
@@ -138,12 +147,14 @@ def _check_types(part: Result | Row, kinds: dict[str, Any]) -> None:
 
 def _fits(value: Any, kind: Any) -> bool:
     origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any or origin is tuple:  # rows, each of which is checked on its own
+    if kind is Any or kind is Row or origin is tuple:  # rows, each of which is checked on its own
         return True
     if origin is Literal:
         return value in parts
     if origin is UnionType:
         return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(entry, parts[0]) for entry in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(entry, parts[1]) for entry in value.values())
     if kind is float:

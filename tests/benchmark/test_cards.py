@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aach_lightning.benchmark.card import Card, with_shares
+from aach_lightning.benchmark.cards import with_shares
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Row
 from aach_lightning.runtime.errors import DataError
 

@@ -1,13 +1,11 @@
 """One row of a benchmark as a document that stands alone."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-from aach_lightning.benchmark.plan import Job
-from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.evaluation.result import Row, check_row, check_types
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json, write_json
 
@@ -74,57 +72,18 @@ class Card:
         """Read a saved card.
 
         Raises:
-            DataError: If it is unreadable or of another version.
+            DataError: If it is unreadable, of another version, or a value of another type than its field.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content.get("schema") != SCHEMA:
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
-            return cls(**(content | {"row": Row(**content["row"])}))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            card = cls(**(content | {"row": Row(**content["row"])}))
+            check_types(card, _KINDS)
+            check_row(card.row)
+            return card
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the card {path}: {error}") from error
 
 
-def cards_of(job: Job, result: Result, hardware: str) -> list[Card]:
-    """All rows of a finished job as cards."""
-    config, cards = result.config, []
-    for row in result.rows:
-        method = {"attack": job.method, REFERENCE: f"{job.method}, white box"}.get(row.query, row.query)
-        cards.append(
-            Card(
-                method=method,
-                row=row,
-                setting=dict(job.setting),
-                seed=result.seed,
-                budget_pairs=config["budget"]["pairs"],
-                epsilon=config["attack"]["epsilon"],
-                text_epsilon=config["attack"]["text_epsilon"],
-                chance=result.chance[row.direction],
-                target=dict(config["target"]),
-                data={key: result.data[key] for key in ("name", "note", "pairs", "attacked", "hash", "split_hash")},
-                seconds=_seconds(result, row),
-                overrides=list(job.overrides),
-                versions=result.versions,
-                hardware=hardware,
-            )
-        )
-    return cards
-
-
-def _seconds(result: Result, row: Row) -> float:
-    half = "image" if row.direction == "I2T" else "text"
-    return result.stages.get(f"{row.query} {half}", {"seconds": 0.0})["seconds"]
-
-
-def with_shares(cards: Sequence[Card]) -> list[Card]:
-    """The same cards, with each drop as a share of the white-box drop at the same place.
-
-    A place has at most one white-box reference: the methods of a plan but one leave theirs out.
-    """
-    bounds = {card.place: card.row.drop for card in cards if card.row.query == REFERENCE}
-    shared = []
-    for card in cards:
-        bound = bounds.get(card.place, 0.0)
-        share = card.row.drop / bound if bound > 0 and card.row.query != "clean" else None
-        shared.append(replace(card, row=replace(card.row, share_of_white_box=share)))
-    return shared
+_KINDS = get_type_hints(Card)
