@@ -25,17 +25,17 @@ UNSUPERVISED = ("djsrh", "jdsh", "dgcpn")
 
 def measure(target: str, bits: int, overrides: list[str], folder: Path) -> dict[str, Any]:
     """Train one target, or find it, and measure it on the query part."""
-    from aach_lightning.benchmark.plan import Job, compose_job
     from aach_lightning.data.load import load_pairs
     from aach_lightning.data.protocols.choose import split_pairs
     from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
     from aach_lightning.retrieval.chance import chance_level
+    from aach_lightning.runtime.compose import compose_config
     from aach_lightning.runtime.stopwatch import peak_memory_mib
     from aach_lightning.runtime.store import ArtifactStore
     from aach_lightning.targets.deployment import ensure_deployed
     from aach_lightning.targets.training import CodeIndex, rarer_sign, read_report
 
-    config = compose_job(Job(target, (f"target={target}", f"target.code_length={bits}", *overrides), ()), folder)
+    config = compose_config([f"target={target}", f"target.code_length={bits}", *overrides], folder)
     pairs = load_pairs(config.data, config.paths)
     split = split_pairs(config.split, pairs)
     start, before = time.perf_counter(), peak_memory_mib()

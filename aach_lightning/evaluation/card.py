@@ -9,7 +9,7 @@ from aach_lightning.evaluation.result import Row, check_row, check_types
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json, write_json
 
-SCHEMA = "aach_lightning.card/1"
+SCHEMA = "aach_lightning.card/2"
 REFERENCE = "white_box"  # kind of query whose drop the others are measured by
 
 
@@ -23,15 +23,18 @@ class Card:
         setting: What was swept, but for the seed.
         seed: Of the attacker.
         budget_pairs: Query budget M that was allowed.
+        budget_items: Queries for codes of attacked items, clean or changed, that were allowed in this direction.
+        norm: Which norm of the change is bounded: "linf", "one_sided" (the same, and nothing gets smaller), "l2".
         epsilon: Bound on images, in 1/255.
         text_epsilon: Bound on texts, in units of a text entry.
         chance: MAP of a constant code.
         target: Name, code length, networks and defence of the system under attack.
-        data: Name, note, size, and hashes of data and split.
+        data: Name, note, protocol, size, and hashes of data and split.
         seconds: That it took to craft the changes of all items; a surrogate shared with other methods does not count.
         overrides: What repeats it: python attack.py OVERRIDES.
         versions: Of Python and the libraries.
         hardware: What it ran on.
+        adversarial: Hash of the manifest of the attacked queries, where the run has saved them; else None.
         schema: Version of this form.
     """
 
@@ -40,6 +43,8 @@ class Card:
     setting: dict[str, str]
     seed: int
     budget_pairs: int
+    budget_items: int
+    norm: str
     epsilon: float
     text_epsilon: float
     chance: float
@@ -49,6 +54,7 @@ class Card:
     overrides: list[str]
     versions: dict[str, str]
     hardware: str
+    adversarial: str | None = None
     schema: str = SCHEMA
 
     @property
