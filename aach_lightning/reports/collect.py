@@ -25,6 +25,7 @@ class Collection:
     Attributes:
         frame: One row for each run, direction and kind of query; see `reports.frame.COLUMNS`.
         configs: Flat configuration of each run, by its hash.
+        results: File and content of each run, by its hash.
         repeated: Files that hold a run which counts already.
         contradictions: Pairs of files, the first of which counts, that hold the same run with other numbers.
         skipped: Files that could not be read, and folders, with the reason.
@@ -33,6 +34,7 @@ class Collection:
 
     frame: pd.DataFrame
     configs: dict[str, dict[str, Any]]
+    results: dict[str, tuple[Path, Result]]
     repeated: tuple[Path, ...]
     contradictions: tuple[tuple[Path, Path], ...]
     skipped: tuple[tuple[Path, str], ...]
@@ -86,6 +88,7 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     return Collection(
         frame=to_frame([row for _, _, rows in found.values() for row in rows], configs),
         configs=configs,
+        results={key: (file, result) for key, (file, result, _) in found.items()},
         repeated=tuple(repeated),
         contradictions=tuple(contradictions),
         skipped=tuple(sorted(skipped)),
