@@ -58,7 +58,7 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     skipped: list[tuple[Path, str]] = []
     files, sweeps = [], []
     jobs: dict[Path, bool] = {}
-    for folder, folders, names in _walk(root, skipped):
+    for folder, folders, names in walk(root, skipped):
         if RESULT in names:
             files.append(folder / RESULT)
         if JOB in folders:
@@ -96,8 +96,8 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     )
 
 
-def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder once, whatever links lead to it."""
+def walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder once, whatever links lead to it, with its folders and files; what cannot be read is `skipped`."""
 
     def unreadable(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # renamed by a run that goes on meanwhile
@@ -131,6 +131,16 @@ def _age(file: Path) -> tuple[int, Path]:
 
 
 def _load(file: Path) -> Result:
+    check_file(file)
+    return Result.load(file)
+
+
+def check_file(file: Path) -> None:
+    """Refuse what cannot be read to its end.
+
+    Raises:
+        DataError: If it is no regular file, or has more than `LARGEST` bytes.
+    """
     try:
         status = file.stat()
     except OSError as error:
@@ -139,4 +149,3 @@ def _load(file: Path) -> Result:
         raise DataError(f"{file} is no regular file")
     if status.st_size > LARGEST:
         raise DataError(f"{file} has {status.st_size:,} bytes, a result at most {LARGEST:,}")
-    return Result.load(file)

@@ -92,29 +92,26 @@ def headline_sheets(cells: pd.DataFrame) -> Iterator[Sheet]:
 def _sheet(title: str, cells: pd.DataFrame) -> Sheet:
     directions = [direction for direction in DIRECTIONS if (cells["direction"] == direction).any()]
     usual = int(cells["n"].max())
-    columns = [Column("query", number=False), Column("needs", number=False), Column("pairs M"), Column("codes an item")]
+    columns = [Column("query", number=False), Column("pairs M")]
     for direction in directions:
         columns += [Column(name, DIRECTIONS[direction]) for name in ("MAP", "drop", "of bound")]
     rows = []
     for query, label, paid in ordered_rows(cells):
         own = cells[(cells["query"] == query) & (cells["label"] == label) & (cells["paid"] == paid)]
-        row = [
-            words(label),
-            words("" if query == "clean" else own["needs"].iloc[0]),
-            _count(query, paid),
-            _items(query, own["items"].max()),
-        ]
+        needs = words("" if query == "clean" else own["needs"].iloc[0])
+        row = [words(label), _count(query, paid)]
         for direction in directions:
-            row += _numbers(query, own[own["direction"] == direction], usual)
-        rows.append((*row, number(int(own["n"].max()), "d")))
-    interval = (
-        f"mean ± half of the 95 % interval (Student) over {usual} seeds" if usual > 1 else "one seed, no interval"
-    )
+            row += _numbers(query, own[own["direction"] == direction])
+        seeds = Cell(", ".join(str(n) for n in sorted(set(own["n"]))), float(own["n"].max()))
+        rows.append((*row, needs, _items(query, own["items"].max()), seeds))
+    interval = "mean ± half of the 95 % interval (Student) over seeds" if usual > 1 else "one seed, no interval"
     note = (
         f"MAP: {interval}. Drop: MAP of the clean queries minus MAP. Of bound: drop as a share of the white-box drop. "
-        "Rows that paid no pairs are averaged over the budgets M first."
+        "Rows that paid no pairs are averaged over the budgets M first. A run without a card is named by what sets it "
+        "apart from the others."
     )
-    return Sheet(title, note, (*columns, Column("seeds")), tuple(rows))
+    columns += [Column("needs", number=False), Column("codes an item"), Column("seeds")]
+    return Sheet(title, note, tuple(columns), tuple(rows))
 
 
 def _count(query: str, paid: int) -> Cell:
@@ -125,7 +122,7 @@ def _items(query: str, items: float) -> Cell:
     return number(float(items), ",.4g") if query == "attack" else Cell("")
 
 
-def _numbers(query: str, own: pd.DataFrame, usual: int) -> list[Cell]:
+def _numbers(query: str, own: pd.DataFrame) -> list[Cell]:
     if own.empty:
         return [Cell(MISSING), Cell(""), Cell("")]
     cell = own.iloc[0]
@@ -133,8 +130,6 @@ def _numbers(query: str, own: pd.DataFrame, usual: int) -> list[Cell]:
     text = f"{mean:.3f}"
     if n > 1 and not (query in REFERENCES and half < _STEADY):  # clean and chance: no question of the attacker's seed
         text += f" ±{half:.3f}"
-    if n != usual:
-        text += f" (n={n})"
     if query in ("clean", "chance"):
         return [Cell(text, mean), Cell(""), Cell("")]
     return [Cell(text, mean), number(float(cell["drop"]), "+.3f"), number(float(cell["share"]), ".0%")]

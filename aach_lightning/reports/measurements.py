@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from aach_lightning.evaluation.card import Card
+from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.reports.collect import Collection
 from aach_lightning.reports.frame import flatten
 from aach_lightning.reports.summary import block_keys, named
@@ -39,6 +40,8 @@ _ATTACKER = ("attack.", "budget.", "mining.", "surrogate.")  # keys that describ
 _SAID = ("attack.name", "target.name", "target.code_length", "target.defence", "target.adversarial", "data.name")
 _AXES = ("budget.pairs", "attack.epsilon", "attack.text_epsilon")
 _NUMBERS = ("map", "drop", "distance", "rms", "psnr", "ssim")
+_FEW = 2
+_UNSET = " not set"
 _WORKED = 0.05  # seconds: what is faster was found in the store
 
 
@@ -53,8 +56,7 @@ def measurements(found: Collection, cards: Sequence[Card], over: Sequence[str] =
     Returns:
         A row for each MAP, chance included, with `COLUMNS`.
     """
-    told = {_content(card) for card in cards}
-    rows = [*_of_cards(cards), *_of_runs(found, over, told)]
+    rows = [*_of_cards(cards), *_of_runs(found, cards, over)]
     table = pd.DataFrame.from_records(rows, columns=list(COLUMNS))
     kinds: dict[str, str] = dict.fromkeys(
         ("epsilon", "text_epsilon", "items", "bound", "seconds", *_NUMBERS), "float64"
@@ -116,27 +118,37 @@ def _of_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
     return rows
 
 
-def names_of_runs(found: Collection, over: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Place (data set and system) and attacker of each run, told apart by what varies beside M, epsilon and `over`."""
+def names_of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Place (data set and system) and attacker of each run.
+
+    An attacker has the name of its card, where there is one; else of its attack, with what sets it apart: every key of
+    up to `_FEW` that vary beside M, epsilon and `over`, or of many those that have not their most common value.
+    """
     if found.frame.empty:
         return {}
     runs = found.frame.drop_duplicates("run").reset_index(drop=True)
-    columns = [name for name in block_keys(found.frame, over) if not name.removeprefix("config.").startswith(_SAID)]
-    mine = [name.removeprefix("config.").startswith(_ATTACKER) for name in columns]
-    texts = [named(name, runs[name]) for name in columns]
+    columns = [name for name in block_keys(found.frame, over) if not _key(name).startswith(_SAID)]
+    texts = {name: named(name, runs[name]) for name in columns}
+    further = [name for name in columns if not _key(name).startswith(_ATTACKER)]
+    own = [name for name in columns if name not in further]
+    usual = {name: max(texts[name], key=texts[name].count) if len(own) > _FEW else None for name in own}
+    methods = {_content(card): card.method for card in cards if card.row.query == "attack"}
     names = {}
     for number, key in enumerate(runs["run"]):
-        flat = found.configs[key]
-        attacker = [text[number] for text, own in zip(texts, mine, strict=True) if own]
-        further = [text[number] for text, own in zip(texts, mine, strict=True) if not own]
-        place = ", ".join([f"{found.results[key][1].data.get('name')}: {system(flat)}", *further])
-        names[key] = (printable(place), printable(", ".join([str(flat.get("attack.name")).upper(), *attacker])))
+        flat, result = found.configs[key], found.results[key][1]
+        parts = [texts[name][number] for name in own if texts[name][number] != usual[name]]
+        parts = [part for part in parts if not part.endswith(_UNSET)] or parts
+        label = ", ".join([str(flat.get("attack.name")).upper(), *parts])
+        label = next((methods[it] for it in _contents(result) if it in methods), label)
+        place = ", ".join([f"{result.data.get('name')}: {system(flat)}", *(texts[name][number] for name in further)])
+        names[key] = (printable(place), printable(label))
     return names
 
 
-def _of_runs(found: Collection, over: Sequence[str], told: set[Any]) -> list[dict[str, Any]]:
+def _of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> list[dict[str, Any]]:
     rows = []
-    for key, (place, name) in names_of_runs(found, over).items():
+    told = {_content(card) for card in cards}
+    for key, (place, name) in names_of_runs(found, cards, over).items():
         result, flat = found.results[key][1], found.configs[key]
         bounds = {row.direction: row.drop for row in result.rows if row.query == "white_box"}
         shared = {
@@ -146,8 +158,8 @@ def _of_runs(found: Collection, over: Sequence[str], told: set[Any]) -> list[dic
             "replicate": ", ".join(f"{part}={flat.get(part)}" for part in over),
             "budget": flat["budget.pairs"],
         }
-        for row in result.rows:
-            if (result.seed, result.data.get("split_hash"), flat["budget.pairs"], _row_content(row)) in told:
+        for row, content in zip(result.rows, _contents(result), strict=True):
+            if content in told:
                 continue
             label = REFERENCES.get(row.query) or (BOUND if row.query == "white_box" else name)
             half = "image" if row.direction == "I2T" else "text"
@@ -170,7 +182,7 @@ def _of_runs(found: Collection, over: Sequence[str], told: set[Any]) -> list[dic
     return rows
 
 
-def _numbers(row: Any, attacked: Any) -> dict[str, Any]:
+def _numbers(row: Row, attacked: Any) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in _NUMBERS},
         "query": row.query,
@@ -188,9 +200,19 @@ def _content(card: Card) -> Any:
     return card.seed, card.data.get("split_hash"), card.budget_pairs, _row_content(card.row)
 
 
-def _row_content(row: Any) -> Any:
+def _contents(result: Result) -> list[Any]:
+    """Of each row, as `_content`."""
+    place = (result.seed, result.data.get("split_hash"), result.config["budget"]["pairs"])
+    return [(*place, _row_content(row)) for row in result.rows]
+
+
+def _row_content(row: Row) -> Any:
     """Equal for a row of a result and the card of it; the share is told anew by a benchmark."""
     return row.direction, row.query, row.map, row.distance, row.linf, row.rms, row.pairs_queried, row.needs
+
+
+def _key(column: str) -> str:
+    return column.removeprefix("config.")
 
 
 def _bounds_nearby(table: pd.DataFrame) -> "pd.Series[float]":

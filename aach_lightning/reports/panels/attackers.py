@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from aach_lightning.reports.figure import legend
+from aach_lightning.reports.figure import INK, legend
 from aach_lightning.reports.panels.panel import (
     GREY,
     LEVELS,
@@ -21,7 +21,7 @@ from aach_lightning.reports.panels.panel import (
 from aach_lightning.reports.table import DIRECTIONS
 
 MOST = 40
-_NAMED = 9  # points of a scatter that have room for a name
+_CROWD = 4  # so many points lie together before their names are left to the table
 
 
 def attacker_panels(cells: pd.DataFrame) -> Iterator[Panel]:
@@ -55,7 +55,7 @@ def attacker_panels(cells: pd.DataFrame) -> Iterator[Panel]:
                 colour, dashes = LEVELS[query]
                 axes.axvline(mean, color=colour, linestyle=dashes, linewidth=1.2, label=level(query))
         explain_needs(axes, rows["needs"])
-        legend(figure, axes, 3)
+        legend(figure, axes, 2)
         yield Panel(
             f"attackers_{direction}",
             f"MAP, {DIRECTIONS[direction]}, by attacker. {spoken(list(zip(names, rows['mean'], strict=True)))}.",
@@ -76,14 +76,21 @@ def damage_panels(cells: pd.DataFrame) -> Iterator[Panel]:
         chosen = _apart(rows)
         for name, rms, drop in zip(map(name_of, chosen.itertuples()), chosen["rms"], chosen["drop"], strict=True):
             axes.annotate(
-                name, (rms, drop), (0, 5), textcoords="offset points", fontsize=7, ha="center", parse_math=False
+                name,
+                (rms, drop),
+                (0, 5),
+                textcoords="offset points",
+                fontsize=7,
+                ha="center",
+                color=INK,
+                parse_math=False,
             )
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         axes.margins(x=0.25, y=0.12)
         axes.set_xlabel("RMS of the change, in units of the input")
         axes.set_ylabel("drop of MAP")
         explain_needs(axes, rows["needs"])
-        legend(figure, axes, 3)
+        legend(figure, axes, 2)
         values = list(zip(map(name_of, rows.itertuples()), rows["drop"], strict=True))
         yield Panel(
             f"damage_{direction}",
@@ -93,13 +100,16 @@ def damage_panels(cells: pd.DataFrame) -> Iterator[Panel]:
 
 
 def _apart(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose names do not lie on each other: greedily, from the largest drop on."""
+    """Rows whose names lie neither on each other nor in a crowd: greedily, from the largest drop on."""
     width = max(float(rows["rms"].max() - rows["rms"].min()), 1e-9)
     height = max(float(rows["drop"].max() - rows["drop"].min()), 1e-9)
+    places = [(float(rms) / width, float(drop) / height) for rms, drop in zip(rows["rms"], rows["drop"], strict=True)]
     kept: list[tuple[float, float]] = []
     chosen: list[object] = []
-    for place, rms, drop in rows.sort_values("drop", ascending=False)[["rms", "drop"]].itertuples():
-        near = any(abs(rms - x) / width < 0.6 and abs(drop - y) / height < 0.07 for x, y in kept)
-        chosen += [] if near or len(chosen) == _NAMED else [place]
-        kept += [] if near else [(float(rms), float(drop))]
+    for number in sorted(range(len(rows)), key=lambda it: -places[it][1]):
+        x, y = places[number]
+        crowd = sum(abs(x - a) < 0.12 and abs(y - b) < 0.1 for a, b in places)
+        if crowd <= _CROWD and not any(abs(x - a) < 0.6 and abs(y - b) < 0.08 for a, b in kept):
+            kept.append((x, y))
+            chosen.append(rows.index[number])
     return rows.loc[chosen]

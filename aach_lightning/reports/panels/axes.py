@@ -61,7 +61,7 @@ def axis_panels(cells: pd.DataFrame, along: str, leading: tuple[str, float, floa
         _ticks(axes, sorted(float(value) for value in lines[axis].unique()))
         axes.set_xlabel({"paid": "query budget M, pairs", "epsilon": "ε, 1/255", "text_epsilon": "ε"}[axis])
         axes.set_ylabel("MAP")
-        legend(figure, axes, 3)
+        legend(figure, axes, 2)
         said = [
             (f"{label}, {_value('paid', paid)}, {_value(bound, eps)}", mean)
             for label, paid, eps, mean in lines[["label", "paid", bound, "mean"]].itertuples(index=False)
@@ -81,7 +81,7 @@ def _line(axes: Axes, cells: pd.DataFrame, axis: str, colour: str, marker: str, 
     x = line.index.to_numpy(np.float64)
     axes.plot(x, line["mean"], color=colour, marker=marker, markersize=5, label=label)
     low, high = line["low"].to_numpy(np.float64), line["high"].to_numpy(np.float64)
-    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def _reference(axes: Axes, cells: pd.DataFrame, query: str, axis: str | None) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from aach_lightning.reports.figure import BLUE, INK, VERMILION, Axes, Dashes, Figure, drawable, new_panel
 from aach_lightning.reports.table import DIRECTIONS, NAMES
 
-WIDTH, HEIGHT = 5.6, 4.0
+WIDTH, HEIGHT = 4.8, 3.6  # inches: readable on a phone
 GREY = "#767b82"
 MARKERS = "osD^vPX"
 NEEDS = {"nothing": (GREY, "o"), "codes": (BLUE, "s"), "weights": (VERMILION, "D")}
@@ -19,7 +19,7 @@ LEVELS: dict[str, tuple[str, Dashes]] = {
     "noise": (GREY, (0, (1, 1.5))),
     "white_box": (INK, (0, (5, 2))),
 }
-_LONGEST = 34
+_LONGEST = 30
 
 
 @dataclass(frozen=True)
