@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from aach_lightning.attacks.build import attack_space
@@ -18,8 +19,10 @@ from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.adversarial import adversarial_set
 from aach_lightning.evaluation.attackers import craft, find_attackers
 from aach_lightning.evaluation.composition import compose_result
+from aach_lightning.evaluation.exhibits import GALLERY, save_exhibits
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.retrieval_curves import CURVES, retrieval_curves
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.searching import craft_by_search
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
@@ -47,6 +50,7 @@ from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
 
 RESULT, PICTURE, SPLIT, WORDS, ADVERSARIAL = "result.json", "attack.png", "split.json", "words.json", "adversarial"
+BESIDE = (SPLIT, CURVES, PICTURE, GALLERY, WORDS)  # what may lie beside a result
 
 
 def train(config: RunConfig) -> None:
@@ -150,6 +154,7 @@ def _attack(
     split.save(folder / SPLIT)
     result = compose_result(config, pairs, split, read_report(target), outcomes, agreement, seen, watch)
     result.save(folder / RESULT)
+    retrieval_curves(outcomes.values(), torch.from_numpy(pairs.labels[rows])).save(folder / CURVES)
     if edited:
         made = crafted["text"]
         write_json(folder / WORDS, word_changes(pairs, rows, {query: made[query].delta for query in made}))
@@ -162,6 +167,7 @@ def _attack(
         exhibits = attack_gallery(config, pairs, split, rows, outcomes["image"], crafted["image"]["attack"].delta)
         title = picture_title(config, pairs, outcomes["image"])
         save_picture(exhibits, config.attack.epsilon / 255, title, folder / PICTURE)
+        save_exhibits(exhibits, folder / GALLERY)
     track_result(result, exhibits)
 
 
@@ -180,7 +186,7 @@ def _publish(config: RunConfig, finished: Artifact) -> Result:
     output = Path(config.paths.output)
     saved = sorted((finished.path / ADVERSARIAL).rglob("*.*"), key=lambda file: (file.name == MANIFEST, file))
     names = [str(file.relative_to(finished.path)) for file in saved]
-    for name in (*names, SPLIT, PICTURE, WORDS, RESULT):  # the result last: where it is, the others are
+    for name in (*names, *BESIDE, RESULT):  # the result last: where it is, the others are
         if (finished.path / name).exists():
             write_bytes(output / name, (finished.path / name).read_bytes())
     return Result.load(output / RESULT)

@@ -32,6 +32,7 @@ ONLY_IN = {
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
     "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
+    "jinja2": f"{PACKAGE}.reports.page",
     "sentence_transformers": f"{PACKAGE}.data.encoder",
     "transformers": f"{PACKAGE}.data.encoder",
     "huggingface_hub": f"{PACKAGE}.data.encoder",
