@@ -1,4 +1,4 @@
-"""Reports on many runs: python -m aach_lightning.reports collect DIR, and build DIR."""
+"""Reports on many runs: python -m aach_lightning.reports collect DIR, build DIR, leaderboard DIR, verify CARD."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from aach_lightning.reports.build import build
+from aach_lightning.reports.card_commands import add_card_commands, run_leaderboard, run_verify
 from aach_lightning.reports.collect import Collection, collect
 from aach_lightning.reports.curves import MOST_BLOCKS, save_curves
 from aach_lightning.reports.export import write_csv, write_parquet
@@ -84,6 +85,7 @@ def command_line() -> argparse.ArgumentParser:
         epilog=_PAGE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_card_commands(commands)
     for command, default in ((collecting, "DIR"), (building, "DIR/report")):
         command.add_argument("folder", metavar="DIR", type=Path, help="where the runs are")
         command.add_argument("--to", type=Path, metavar="FOLDER", help=f"where the files go (default: {default})")
@@ -102,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
+        if options.command == "verify":
+            return run_verify(options, console)
+        if options.command == "leaderboard":
+            return run_leaderboard(options, console, errors)
         if options.command == "build":
             return _build(options.folder, options.to or options.folder / "report", options.over, console, errors)
         return _collect(options.folder, options.to or options.folder, options.over, console, errors)

@@ -50,7 +50,7 @@ class Leaderboard:
     repeated: tuple[Path, ...]
 
 
-def find_cards(places: Sequence[Path]) -> list[Path]:
+def card_files(places: Sequence[Path]) -> list[Path]:
     """Card files: those named, and those in folders `cards` below the folders named.
 
     Raises:
@@ -130,6 +130,7 @@ def _most_frequent(cards: dict[Path, Card], group: tuple[str, str]) -> str:
 
 def _row(card: Card) -> dict[str, Any]:
     row, target, data = card.row, card.target, card.data
+    bound = {"I2T": card.epsilon, "T2I": card.text_epsilon}[row.direction]
     defences = (target["defence"]["_target_"] or "").rpartition(".")[2], f"trained by {target['adversarial']['method']}"
     return {
         "data": str(data["name"]),
@@ -144,11 +145,7 @@ def _row(card: Card) -> dict[str, Any]:
         "pairs": row.pairs_queried,
         "items": row.items_queried / int(data["attacked"]),
         "norm": card.norm if row.words is None else "words",
-        "epsilon": row.epsilon
-        if row.words is not None
-        else card.epsilon
-        if row.direction == "I2T"
-        else card.text_epsilon,
+        "epsilon": 0.0 if row.query == "clean" else bound if row.words is None else row.epsilon,
         "map": row.map,
         "drop": row.drop,
         "share": row.share_of_white_box,
@@ -160,10 +157,12 @@ def _row(card: Card) -> dict[str, Any]:
 
 def _gather(rows: Sequence[dict[str, Any]], order: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows).astype({"share": "float64", "psnr": "float64"})
-    groups = frame.groupby(list(PLACE), as_index=False, dropna=False)
+    # a text card comes once for each epsilon on images: one seed is one value
+    once = frame.groupby([*PLACE, "seed"], as_index=False, dropna=False)[list(MEASURED)].mean()
+    groups = once.groupby(list(PLACE), as_index=False, dropna=False)
     named: dict[str, Any] = {name: (name, "mean") for name in MEASURED}
-    table: pd.DataFrame = groups.agg(**named, deviation=("map", "std"), seeds=("seed", "nunique"), n=("map", "count"))
-    table["half"] = half_width(table.pop("deviation").to_numpy(), table.pop("n").to_numpy())
+    table: pd.DataFrame = groups.agg(**named, deviation=("map", "std"), seeds=("seed", "nunique"))
+    table["half"] = half_width(table.pop("deviation").to_numpy(), table["seeds"].to_numpy())
     together = [name for name in ("data", "protocol", "target", "bits", "defence", "direction") if name != order]
     directions = [True] * len(together) + [order not in ("drop", "share")]
     return table.sort_values([*together, order], ascending=directions, ignore_index=True)

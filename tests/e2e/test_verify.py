@@ -1,5 +1,6 @@
 """Cards of a real benchmark are measured again, and forged ones found out."""
 
+import csv
 import json
 import re
 import shutil
@@ -14,6 +15,8 @@ from PIL import Image
 from aach_lightning.benchmark.__main__ import main
 from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.evaluation.card import Card
+from aach_lightning.reports.__main__ import main as reports
+from aach_lightning.reports.card_commands import INCOMPLETE, REFUTED
 from aach_lightning.reports.verify import verify
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
@@ -117,3 +120,30 @@ def test_other_queries_and_other_data_are_found_out(measured: Path, tmp_path: Pa
     found = verify(path, folder, ["split.seed=5"], 1e-3)
     assert found.found is None
     assert [reason.split(" ")[0] for reason in found.reasons] == ["10000", "data.split_hash", "the"]
+
+
+def test_the_commands_say_what_they_found(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ((path, _),) = [it for it in cards(measured, "square").items() if it[1].row.direction == "T2I"]
+    assert reports(["verify", str(path)]) == 0
+    assert re.search(r"MAP on the card (0\.\d{4}), measured again \1\nverified: ", capsys.readouterr().out)
+    folder = tmp_path / "forged"
+    forged_card, saved = forged(measured, folder, pairs_queried=10_000)
+    assert reports(["verify", str(forged_card), "--adversarial", str(saved)]) == REFUTED
+    assert "does not hold: 10000 pairs queried of 40\nrefuted: " in capsys.readouterr().out
+    assert reports(["verify", str(tmp_path / "nothing.json")]) == 1
+    assert "cannot read the card" in capsys.readouterr().err
+    board = tmp_path / "board"
+    assert reports(["leaderboard", str(measured), str(folder), "--to", str(board)]) == INCOMPLETE
+    told = capsys.readouterr()
+    assert "10000 pairs queried of 40" in told.err
+    assert told.out.rstrip().endswith(f"page: {board / 'leaderboard.html'}")
+    with (board / "leaderboard.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    methods = {card.method for card in cards(measured).values()}
+    assert {row["method"] for row in rows} == methods
+    for row in rows:
+        (card,) = [it for it in cards(measured, row["method"]).values() if it.row.direction == row["direction"]]
+        assert float(row["MAP"]) == pytest.approx(card.row.map)
+    page = (board / "leaderboard.html").read_text(encoding="utf-8")
+    assert "10000 pairs queried of 40" in page
+    assert page.count("<tr") >= len(rows)

@@ -10,7 +10,7 @@ import pytest
 
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Row
-from aach_lightning.reports.leaderboard import find_cards, make_leaderboard
+from aach_lightning.reports.leaderboard import card_files, make_leaderboard
 from aach_lightning.runtime.errors import DataError
 
 TARGET = {
@@ -51,7 +51,7 @@ def card(method: str = "aach", value: float = 0.4, seed: int = 0, **changes: Any
 def saved(folder: Path, *cards: Card) -> list[Path]:
     for one in cards:
         one.save(folder / "cards")
-    return find_cards([folder])
+    return card_files([folder])
 
 
 def test_seeds_are_averaged_and_methods_sorted(tmp_path: Path) -> None:
@@ -65,9 +65,25 @@ def test_seeds_are_averaged_and_methods_sorted(tmp_path: Path) -> None:
     assert row["half"] == pytest.approx(4.302653 * stdev(values) / 3**0.5, rel=1e-5)  # t(.975, 2) from a table
     assert row["seeds"] == 3
     assert found.table["half"].isna().tolist() == [True, False, True]
-    drops = make_leaderboard(find_cards([tmp_path]), "drop").table
+    drops = make_leaderboard(card_files([tmp_path]), "drop").table
     assert drops["method"].tolist() == ["c", "b", "a"]
-    assert make_leaderboard(find_cards([tmp_path]), "method").table["method"].tolist() == ["a", "b", "c"]
+    assert make_leaderboard(card_files([tmp_path]), "method").table["method"].tolist() == ["a", "b", "c"]
+
+
+def test_a_seed_is_one_value_however_often_it_was_measured(tmp_path: Path) -> None:
+    """A benchmark over epsilons of images repeats the cards of texts."""
+    text = replace(card().row, direction="T2I", linf=0.1, epsilon=0.1)
+    cards = [
+        card(
+            row=replace(text, map=0.3 + seed / 10), seed=seed, epsilon=epsilon, setting={"attack.epsilon": str(epsilon)}
+        )
+        for seed in (0, 1)
+        for epsilon in (4.0, 8.0)
+    ]
+    table = make_leaderboard(saved(tmp_path, *cards)).table
+    assert table["seeds"].tolist() == [2]
+    assert table["map"].tolist() == pytest.approx([0.35])
+    assert table["half"].tolist() == pytest.approx([12.706205 * stdev([0.3, 0.4]) / 2**0.5], rel=1e-5)
 
 
 def test_targets_and_defences_are_rows_of_their_own(tmp_path: Path) -> None:
@@ -92,7 +108,7 @@ def test_what_breaks_its_claims_stays_out_with_the_reason(tmp_path: Path) -> Non
     (tmp_path / "cards" / "broken.json").write_text("{")
     (tmp_path / "cards" / "old.json").write_text(json.dumps({"schema": "aach_lightning.card/1"}))
     (tmp_path / "cards" / "huge.json").write_text(" " * (2**20 + 1))
-    paths = find_cards([tmp_path])
+    paths = card_files([tmp_path])
     found = make_leaderboard(paths)
     assert sorted(found.table["method"]) == ["aach", "more"]
     reasons = {path.name.split("-")[0]: reason for path, reason in found.rejected}
@@ -116,6 +132,6 @@ def test_a_card_counts_once(tmp_path: Path) -> None:
 
 def test_places_without_cards_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no"):
-        find_cards([tmp_path / "nowhere"])
+        card_files([tmp_path / "nowhere"])
     with pytest.raises(DataError, match="no card below"):
-        find_cards([tmp_path])
+        card_files([tmp_path])
