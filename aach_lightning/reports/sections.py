@@ -106,14 +106,14 @@ def _title(cells: pd.DataFrame) -> str:
 def _facts(material: Material) -> tuple[str, ...]:
     cells = material.cells
     counts = (
-        (len(material.found.configs), "runs"),
-        (len(material.cards), "benchmark cards"),
-        (cells.loc[cells["query"] == "attack", "label"].nunique(), "attackers"),
-        (len(settings_of(cells)), "settings"),
-        (int(cells["n"].max()), "seeds at most"),
-        (len(material.found.missing), "jobs without a result"),
+        (len(material.found.configs), "run", "runs"),
+        (len(material.cards), "benchmark card", "benchmark cards"),
+        (cells.loc[cells["query"] == "attack", "label"].nunique(), "attacker", "attackers"),
+        (len(settings_of(cells)), "setting", "settings"),
+        (int(cells["n"].max()), "seed", "seeds at most"),
+        (len(material.found.missing), "job without a result", "jobs without a result"),
     )
-    return tuple(f"{count:,} {name}" for count, name in counts if count)
+    return tuple(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
 def _notes(material: Material) -> list[str]:
@@ -146,9 +146,9 @@ def _axes(material: Material, setting: Setting) -> Section:
 def _retrieval(material: Material, curves: Sequence[RetrievalCurves], told: str) -> Section:
     pictures = tuple(map(material.draw, retrieval_panels(curves, told)))
     intro = (
-        f"{told}, mean over {len(curves)} runs. Left: precision and recall of everything within a Hamming radius; a "
-        f"query that finds nothing there has precision 0. Right: precision among the first N, expected over random "
-        f"ties. {RULE_OF_RUNS}"
+        f"{told}, mean over {len(curves)} runs. Precision over recall: of everything within a Hamming radius; a query "
+        f"that finds nothing there has precision 0. Then precision among the first N, expected over random ties. "
+        f"{RULE_OF_RUNS}"
     )
     missing = f"Missing: no run of the leading setting has a {CURVES} beside its result."
     return Section("retrieval", "Retrieval", intro if pictures else "", pictures, missing="" if pictures else missing)
@@ -179,7 +179,7 @@ def _tables(material: Material, names: costs.Names, runs: Sequence[str]) -> Iter
     commands = provenance.command_sheet(found, names, cards, material.root)
     material.write("provenance", [*sources, commands])
     folded = [commands, *(provenance.config_sheet(found.configs[key]) for key in (runs or list(names))[:1])]
-    intro = "What it takes to repeat this page; results.json of each run holds its whole configuration."
+    intro = "What it takes to repeat this page; result.json of each run holds its whole configuration."
     yield Section("provenance", "Provenance", intro, sheets=tuple(sources), folded=tuple(folded))
 
 
