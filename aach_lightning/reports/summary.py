@@ -19,6 +19,7 @@ _IDLE = (
     "logger.",
     "evaluation.picture_rows",
     "evaluation.white_box",
+    "evaluation.trace",
     "evaluation.held_out",
     "attack.modality",
 )

@@ -24,6 +24,7 @@ class EvaluationConfig:
     held_out: int = MISSING  # pairs on which surrogate and target are compared; never queried
     white_box: bool = MISSING  # measure the bound
     picture_rows: int = MISSING
+    trace: list[int] = MISSING  # numbers of steps after which the attack is measured too
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A folder with everything that a page can show, and names that try to be markup."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.exhibits import save_exhibits
 from aach_lightning.evaluation.gallery import Exhibit, Found
-from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.result import Result, TracePoint
 from aach_lightning.evaluation.retrieval_curves import RetrievalCurve, RetrievalCurves
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'$x$&"
@@ -31,6 +32,9 @@ def fill(folder: Path, run: Callable[..., Result], job: Callable[..., None], car
                 one.surrogate.update({"held_out_pairs": 9.0, "bit_agreement_image": 0.75, "map_i2t": 0.5})
                 one.target.update({"validation_map": {"i2t": 0.6}, "remark": HOSTILE})
                 one.versions.update({"torch": HOSTILE})
+                points = tuple(TracePoint(it, 3, value + 0.1, 0.01) for it in DIRECTIONS)
+                one.config["attack"]["steps"] = 30
+                one = replace(one, trace=points)
                 one.save(folder / str(number) / "result.json")
                 job(folder / str(number), [f"seed={seed}", f"data.name={HOSTILE}"])
                 curves(value).save(folder / str(number) / "curves.json")

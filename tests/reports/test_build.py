@@ -16,11 +16,22 @@ from aach_lightning.reports.__main__ import main
 from aach_lightning.reports.page import Picture
 from tests.reports.page_folder import HOSTILE, fill
 
-SECTIONS = ["results", "axes", "retrieval", "perceptibility", "gallery", "costs", "models", "provenance", "missing"]
+SECTIONS = [
+    "results",
+    "axes",
+    "steps",
+    "retrieval",
+    "perceptibility",
+    "gallery",
+    "costs",
+    "models",
+    "provenance",
+    "missing",
+]
 FIGURES = {
     f"{name}_{direction}"
     for direction in ("I2T", "T2I")
-    for name in ("attackers", "budget", "damage", "precision_recall", "precision_at")
+    for name in ("attackers", "budget", "damage", "precision_recall", "precision_at", "steps_map", "steps_distortion")
 } | {"epsilon_I2T"}  # texts have one epsilon
 
 
@@ -143,7 +154,7 @@ def test_what_is_missing_is_shown_as_missing(tmp_path: Path, run: Callable[..., 
     run().save(tmp_path / "result.json")
     assert main(["build", str(tmp_path)]) == 0
     page = Reader((tmp_path / "report" / "index.html").read_text(encoding="utf-8"))
-    assert page.text.count("Missing: ") == 4  # axes, curves, gallery, models
+    assert page.text.count("Missing: ") == 5  # axes, steps, curves, gallery, models
     assert "white-box bound" in page.text
 
 
