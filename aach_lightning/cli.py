@@ -27,6 +27,7 @@ from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.searching import craft_by_search
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
 from aach_lightning.evaluation.targeted import choose_aim
+from aach_lightning.evaluation.trace import measure_trace
 from aach_lightning.evaluation.words import check_words, draw_edits, edits_texts, word_changes
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.table import show, show_report
@@ -147,12 +148,19 @@ def _attack(
                 draw_edits(config.attack, pairs, rows, config.seed) if edited and modality == "text" else None,
                 None if aim is None else aim.wanted,
             )
+        trace = [
+            point
+            for modality, outcome in outcomes.items()
+            for point in measure_trace(
+                config, attackers, black_box, door, pairs, rows, modality, outcome.searched, store, aim
+            )
+        ]
         agreement = {} if surrogate is None else _agreement(config, pairs, split, surrogate, index)
     seen = sum(ranks.everyones(door.items))
     if not ranks.is_first():
         return
     split.save(folder / SPLIT)
-    result = compose_result(config, pairs, split, read_report(target), outcomes, agreement, seen, watch)
+    result = compose_result(config, pairs, split, read_report(target), outcomes, agreement, seen, watch, tuple(trace))
     result.save(folder / RESULT)
     retrieval_curves(outcomes.values(), torch.from_numpy(pairs.labels[rows])).save(folder / CURVES)
     if edited:

@@ -64,6 +64,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TracePoint:
+    """What the attack did when it had taken some of its steps.
+
+    Attributes:
+        direction: "I2T" or "T2I".
+        steps: How many.
+        map: Mean average precision as of a `Row`.
+        rms: Mean root-mean-square change of an item.
+    """
+
+    direction: Direction
+    steps: int
+    map: float
+    rms: float
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything that a table or a plot of this run needs, and what it takes to repeat it.
 
@@ -80,6 +97,7 @@ class Result:
         versions: Of Python and the libraries.
         stages: Seconds and peak memory of each stage, MiB.
         schema: Version of this form.
+        trace: The attack after fewer steps, where `evaluation.trace` asks for it.
     """
 
     rows: tuple[Row, ...]
@@ -93,6 +111,7 @@ class Result:
     versions: dict[str, str]
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
     schema: str = SCHEMA
+    trace: tuple[TracePoint, ...] = ()
 
     def row(self, direction: Direction, query: Query) -> Row | None:
         """The row of one kind of query, or None where it was not measured."""
@@ -115,10 +134,13 @@ class Result:
             if content.get("schema") != SCHEMA:
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
             rows = tuple(Row(**row) for row in content.pop("rows"))
-            result = cls(rows=rows, **content)
+            trace = tuple(TracePoint(**point) for point in content.pop("trace", ()))
+            result = cls(rows=rows, trace=trace, **content)
             check_types(result, _KINDS_OF_RESULT)
             for row in rows:
                 check_row(row)
+            for point in trace:
+                check_types(point, _KINDS_OF_POINT)
             return result
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the result {path}: {error}") from error
@@ -164,4 +186,4 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-_KINDS_OF_RESULT, _KINDS_OF_ROW = get_type_hints(Result), get_type_hints(Row)
+_KINDS_OF_RESULT, _KINDS_OF_ROW, _KINDS_OF_POINT = map(get_type_hints, (Result, Row, TracePoint))

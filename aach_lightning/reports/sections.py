@@ -28,6 +28,7 @@ from aach_lightning.reports.panels.attackers import attacker_panels, damage_pane
 from aach_lightning.reports.panels.axes import axis_panels
 from aach_lightning.reports.panels.panel import Panel
 from aach_lightning.reports.panels.retrieval import retrieval_panels
+from aach_lightning.reports.panels.trace import trace_panels
 from aach_lightning.reports.sheet import Sheet
 from aach_lightning.reports.text import printable
 from aach_lightning.runtime.errors import DataError
@@ -74,6 +75,7 @@ def make_page(material: Material) -> tuple[Page, list[tuple[Path, str]]]:
     sections = (
         _results(material, setting),
         _axes(material, setting),
+        _steps(material, runs, told),
         _retrieval(material, curves, told),
         _perceptibility(material, setting),
         Section(
@@ -106,14 +108,14 @@ def _title(cells: pd.DataFrame) -> str:
 def _facts(material: Material) -> tuple[str, ...]:
     cells = material.cells
     counts = (
-        (len(material.found.configs), "runs"),
-        (len(material.cards), "benchmark cards"),
-        (cells.loc[cells["query"] == "attack", "label"].nunique(), "attackers"),
-        (len(settings_of(cells)), "settings"),
-        (int(cells["n"].max()), "seeds at most"),
-        (len(material.found.missing), "jobs without a result"),
+        (len(material.found.configs), "run", "runs"),
+        (len(material.cards), "benchmark card", "benchmark cards"),
+        (cells.loc[cells["query"] == "attack", "label"].nunique(), "attacker", "attackers"),
+        (len(settings_of(cells)), "setting", "settings"),
+        (int(cells["n"].max()), "seed", "seeds at most"),
+        (len(material.found.missing), "job without a result", "jobs without a result"),
     )
-    return tuple(f"{count:,} {name}" for count, name in counts if count)
+    return tuple(f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
 def _notes(material: Material) -> list[str]:
@@ -143,12 +145,21 @@ def _axes(material: Material, setting: Setting) -> Section:
     return Section("axes", "Budget and epsilon", intro, pictures, missing="" if pictures else missing)
 
 
+def _steps(material: Material, runs: Sequence[str], told: str) -> Section:
+    pictures = tuple(map(material.draw, trace_panels([material.found.results[key][1] for key in runs], told)))
+    intro = (
+        f"{told}, mean and range over seeds, of an attack that is stopped after so many steps. Step 0 are the clean "
+        f"queries, the last step is the attack of the tables. {RULE_OF_RUNS}"
+    )
+    missing = "Missing: no run of the leading setting has a trace; evaluation.trace=[1,3,10] measures one."
+    return Section("steps", "Steps", intro if pictures else "", pictures, missing="" if pictures else missing)
+
+
 def _retrieval(material: Material, curves: Sequence[RetrievalCurves], told: str) -> Section:
     pictures = tuple(map(material.draw, retrieval_panels(curves, told)))
     intro = (
-        f"{told}, mean over {len(curves)} runs. Left: precision and recall of everything within a Hamming radius; a "
-        f"query that finds nothing there has precision 0. Right: precision among the first N, expected over random "
-        f"ties. {RULE_OF_RUNS}"
+        f"{told}, mean over {len(curves)} runs. Precision over recall: of everything within a Hamming radius; a query "
+        f"that finds nothing there has precision 0. Then precision among the first N, expected over random ties."
     )
     missing = f"Missing: no run of the leading setting has a {CURVES} beside its result."
     return Section("retrieval", "Retrieval", intro if pictures else "", pictures, missing="" if pictures else missing)
@@ -179,7 +190,7 @@ def _tables(material: Material, names: costs.Names, runs: Sequence[str]) -> Iter
     commands = provenance.command_sheet(found, names, cards, material.root)
     material.write("provenance", [*sources, commands])
     folded = [commands, *(provenance.config_sheet(found.configs[key]) for key in (runs or list(names))[:1])]
-    intro = "What it takes to repeat this page; results.json of each run holds its whole configuration."
+    intro = "What it takes to repeat this page; result.json of each run holds its whole configuration."
     yield Section("provenance", "Provenance", intro, sheets=tuple(sources), folded=tuple(folded))
 
 

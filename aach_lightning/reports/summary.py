@@ -20,6 +20,7 @@ _IDLE = (
     "evaluation.picture_rows",
     "evaluation.save_adversarial",
     "evaluation.white_box",
+    "evaluation.trace",
     "evaluation.held_out",
     "attack.modality",
 )

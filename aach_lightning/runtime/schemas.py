@@ -25,6 +25,7 @@ class EvaluationConfig:
     white_box: bool = MISSING  # measure the bound
     picture_rows: int = MISSING
     save_adversarial: bool = MISSING  # the attacked queries as PNG files and texts, beside the result
+    trace: list[int] = MISSING  # numbers of steps after which the attack is measured too
 
 
 @dataclass

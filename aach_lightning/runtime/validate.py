@@ -1,5 +1,6 @@
 """Rules between keys of the configuration, all checked at once, before anything runs."""
 
+from aach_lightning.runtime.choices import SourceName
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
@@ -24,6 +25,16 @@ def validate(config: RunConfig) -> None:
     check_attack(config, found)
     found.positive("evaluation.queries", "evaluation.picture_rows")
     found.not_negative("evaluation.held_out")
+    _check_trace(config, found)
     found.positive("trainer.devices", "trainer.num_nodes")
     if found:
         raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - {mistake}" for mistake in found))
+
+
+def _check_trace(config: RunConfig, found: Mistakes) -> None:
+    trace, attack = config.evaluation.trace, config.attack
+    steps = all(1 <= count < attack.steps for count in trace) and trace == sorted(set(trace))
+    allowed = f"must be ascending numbers of steps, each from 1 to below attack.steps={attack.steps}"
+    found.need(steps, "evaluation.trace", trace, allowed)
+    by_steps = attack.source is not SourceName.queries and not attack.universal
+    found.need(by_steps or not trace, "evaluation.trace", trace, f"must be [] under attack={attack.name}")

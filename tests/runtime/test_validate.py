@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -467,3 +468,15 @@ def test_several_mistakes_are_all_reported(config: RunConfig) -> None:
 
 def test_unchanged_configuration_is_accepted(config: RunConfig) -> None:
     assert mistakes(config) == []
+
+
+@pytest.mark.parametrize("trace", ["[0]", "[2,1]", "[1,1]", "[3]", "[-1,2]"])
+def test_a_trace_is_ascending_and_ends_before_the_attack(compose_toy: Callable[..., RunConfig], trace: str) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation.trace=.*below attack.steps=3"):
+        compose_toy(f"evaluation.trace={trace}")
+
+
+@pytest.mark.parametrize("attack", ["square", "universal"])
+def test_only_attacks_by_steps_have_a_trace(compose_toy: Callable[..., RunConfig], attack: str) -> None:
+    with pytest.raises(ConfigError, match=rf"evaluation.trace=\[1\]: must be \[\] under attack={attack}"):
+        compose_toy(f"attack={attack}", "attack.steps=3", "evaluation.trace=[1]")

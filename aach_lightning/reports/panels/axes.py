@@ -1,12 +1,13 @@
 """MAP over the query budget and over epsilon."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from aach_lightning.reports.figure import PALETTE, Axes, drawable, legend, ordered_colours, set_ticks
+from aach_lightning.reports.figure import PALETTE, Axes, drawable, legend, set_ticks
 from aach_lightning.reports.panels.panel import (
+    HEIGHT,
     LEVELS,
     MARKERS,
     Panel,
@@ -48,13 +49,12 @@ def axis_panels(cells: pd.DataFrame, along: str, leading: tuple[str, float, floa
         if lines.empty:
             continue
         names = _strongest(lines) if not single else sorted(lines[other].unique())[-len(PALETTE) :]
-        colours: Sequence[str] = ordered_colours(len(names)) if single else PALETTE
         at = "" if single else f", {_value(other, float(fixed))}"
-        figure, axes = new_direction(direction, further=at)
+        figure, axes = new_direction(direction, HEIGHT + 0.09 * len(names), at)
         around = own[own[bound] == chosen] if along == "budget" else own[own[bound].isin(lines[bound].unique())]
         for query in LEVELS:
             _reference(axes, around[around["query"] == query], query, axis if along == "epsilon" else None)
-        for number, (name, colour) in enumerate(zip(names, colours, strict=False)):
+        for number, (name, colour) in enumerate(zip(names, PALETTE, strict=False)):
             line = lines[lines[other if single else "label"] == name]
             label = _value(other, float(name)) if single else drawable(str(name), _LONGEST)
             _line(axes, line, axis, colour, MARKERS[number % len(MARKERS)], label)
