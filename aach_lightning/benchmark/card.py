@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +11,8 @@ from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json, write_json
 
-SCHEMA = "aach_lightning.card/1"
+SCHEMA = "aach_lightning.card/2"
+READABLE = (SCHEMA, "aach_lightning.card/1")  # 1 knows of no answers but codes
 REFERENCE = "white_box"  # kind of query whose drop the others are measured by
 
 
@@ -30,6 +31,7 @@ class Card:
         chance: MAP of a constant code.
         target: Name, code length, networks and defence of the system under attack.
         data: Name, note, size, and hashes of data and split.
+        answer: What the system revealed: name, and where it ranked a gallery, the size of that and k.
         seconds: That it took to craft the changes of all items; a surrogate shared with other methods does not count.
         overrides: What repeats it: python attack.py OVERRIDES.
         versions: Of Python and the libraries.
@@ -51,6 +53,7 @@ class Card:
     overrides: list[str]
     versions: dict[str, str]
     hardware: str
+    answer: dict[str, Any] = field(default_factory=lambda: {"name": "codes"})
     schema: str = SCHEMA
 
     @property
@@ -62,6 +65,7 @@ class Card:
     def name(self) -> str:
         """Of its file."""
         content = [self.method, self.row.direction, self.seed, self.setting, self.target, self.data["split_hash"]]
+        content += [] if self.answer["name"] == "codes" else [self.answer]
         words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.method)
         return f"{words}-{self.row.direction}-{digest_json(content)[:10]}.json"
 
@@ -78,8 +82,9 @@ class Card:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
+            if content.get("schema") not in READABLE:
+                known = " and ".join(map(repr, READABLE))
+                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
             return cls(**(content | {"row": Row(**content["row"])}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"cannot read the card {path}: {error}") from error
@@ -106,6 +111,7 @@ def cards_of(job: Job, result: Result, hardware: str) -> list[Card]:
                 overrides=list(job.overrides),
                 versions=result.versions,
                 hardware=hardware,
+                answer=dict(config["answer"]),
             )
         )
     return cards

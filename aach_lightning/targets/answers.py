@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.networks.hashing import relaxed_distance
+from aach_lightning.runtime.answer_schemas import LARGEST_GALLERY
 from aach_lightning.runtime.seeding import torch_generator
-
-LARGEST_GALLERY = 2**16  # an id takes two bytes in the ledger
 
 
 class AnswerForm(Protocol):

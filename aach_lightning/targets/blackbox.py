@@ -79,8 +79,8 @@ class BlackBox:
         code_length: K, the number of bits of its codes.
         budget: M, the number of different queries that this run may ask for.
         ledger: Path of the target's ledger; runs against the same target share it.
-        identity: Names the target, its weights (such as a hash of both) and the form of its answers; a ledger of another
-            one is refused.
+        identity: Names the target, its weights (such as a hash of both) and the form of its answers; a ledger of
+            another one is refused.
         run: Names the run, whose count continues; see the top of this file.
         device: Where the target computes.
         batch_size: Queries sent to the target at a time; the answers of each batch are kept at once.

@@ -1,7 +1,8 @@
 """The bytes of a ledger: a header, then records of one size, each with a checksum that continues the one before.
 
 Header, 46 bytes: magic (8), version (u16), K (u32), hash of the target's identity (16), checksum (16).
-Record, 18 + W + 8 bytes with W = max(16, 2 A), A the bytes of one answer: kind (1), key (17), payload (W), checksum (8).
+Record, 18 + W + 8 bytes with W = max(16, 2 A) and A the bytes of one answer: kind (1), key (17), payload (W), checksum
+(8).
 
 - A claim "C" says that a run has asked for a key; its payload is the hash of the run's name.
 - An answer "A" holds what was answered to a key, packed: image and text of a pair, or one answer and padding. A code

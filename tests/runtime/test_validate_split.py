@@ -121,9 +121,9 @@ def test_sizes_from_table_and_keys() -> None:
 
 
 def test_sizes_that_only_the_data_tell(config: RunConfig) -> None:
-    validate_parts(config, query=6, train=30)
+    validate_parts(config, query=6, train=30, database=50)
     with pytest.raises(ConfigError) as caught:
-        validate_parts(config, query=5, train=29)
+        validate_parts(config, query=5, train=29, database=50)
     assert str(caught.value).splitlines() == [
         "the configuration does not fit the split of these data:",
         "  - budget.pairs=30: the M queried pairs come from the train part: must be at most 29, its size by "
@@ -133,4 +133,4 @@ def test_sizes_that_only_the_data_tell(config: RunConfig) -> None:
     ]
     config.split.file = "paper.mat"
     with pytest.raises(ConfigError, match=r"must be at most 5, its size by split\.file=paper\.mat"):
-        validate_parts(config, query=5, train=30)
+        validate_parts(config, query=5, train=30, database=50)

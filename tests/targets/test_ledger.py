@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from aach_lightning.runtime.errors import StoreError
 from aach_lightning.targets.answers import CodeAnswers
 from aach_lightning.targets.ledger import Ledger, LedgerDamaged, LedgerError, LedgerMismatch
-from aach_lightning.targets.records import Header
 
 CODE_LENGTH = 12  # 2 bytes a code; the payload is padded to the 16 bytes of a run
 HEADER_SIZE = 46
