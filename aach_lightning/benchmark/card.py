@@ -85,7 +85,7 @@ class Card:
             if content.get("schema") not in READABLE:
                 known = " and ".join(map(repr, READABLE))
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
-            return cls(**(content | {"row": Row(**content["row"])}))
+            return cls(**(content | {"row": Row(**content["row"]), "schema": SCHEMA}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"cannot read the card {path}: {error}") from error
 

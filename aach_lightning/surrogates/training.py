@@ -113,8 +113,8 @@ def load_answers(artifact: Artifact) -> Answers:
     tensors = load_tensors(artifact.path / ANSWERS)
     spent: dict[str, Any] = json.loads((artifact.path / SPENT).read_text())
     rows, gallery = (np.asarray(spent.get(name, []), dtype=np.int64) for name in ("rows", "gallery"))
-    asked = len(rows) if spent["pairs"] else 0
-    return Answers(rows, tensors["image_codes"][:asked], tensors["text_codes"][:asked], spent["pairs"], gallery)
+    images, texts = (tensors[name][: len(rows)] for name in ("image_codes", "text_codes"))
+    return Answers(rows, images, texts, spent["pairs"], gallery)
 
 
 def _learns_from_lists(config: RunConfig) -> bool:
