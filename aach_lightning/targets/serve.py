@@ -43,6 +43,11 @@ def serve(config: RunConfig) -> None:
 
     serving = cast(ServeConfig, config).serving
     check_serving(serving)
+    if config.answer.ranked:
+        raise ConfigError(
+            f"answer={config.answer.name}: a service answers with codes; give answer={config.answer.name} to attack.py, "
+            "whose door then reveals no more of them"
+        )
     keys = keys_from_environment()
     pairs = load_pairs(config.data, config.paths)
     artifact = ensure_deployed(config, pairs, split_pairs(config.split, pairs), ArtifactStore(Path(config.paths.store)))
