@@ -37,6 +37,7 @@ from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import SourceName, Stage
 from aach_lightning.runtime.files import digest_json, write_bytes, write_json
 from aach_lightning.runtime.loggers import log_folder, track
+from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
@@ -97,11 +98,15 @@ def _finish(config: RunConfig) -> Artifact:
         pairs, split = _data(config)
         if edits_texts(config.attack):
             check_words(pairs)
-    depends_on = _depends_on(config, pairs, split)
+    remote = None
+    if isinstance(config.target.method, HttpConfig):  # who answers at an address is known once it was asked
+        with watch.stage("target"):
+            remote = ensure_deployed(config, pairs, split, store)
+    depends_on = _depends_on(config, pairs, split, remote)
 
     def build(folder: Path) -> None:
         with track(config.logger, make_job(config, "attack", depends_on, folder), at_once=True):
-            _attack(config, pairs, split, store, watch, folder)
+            _attack(config, pairs, split, store, watch, folder, remote)
 
     finished = store.get_or_build("result", depends_on, build)
     if not finished.built and wanted_by_agent(config.logger):
@@ -111,12 +116,18 @@ def _finish(config: RunConfig) -> Artifact:
 
 
 def _attack(
-    config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore, watch: Stopwatch, folder: Path
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    store: ArtifactStore,
+    watch: Stopwatch,
+    folder: Path,
+    remote: Artifact | None,
 ) -> None:
     rows = split.query[: config.evaluation.queries]
     aim = choose_aim(config.attack, pairs, rows, queried_rows(split, config.budget.pairs, config.seed), config.seed)
     with watch.stage("target"):
-        target = ensure_deployed(config, pairs, split, store)
+        target = ensure_deployed(config, pairs, split, store) if remote is None else remote
         index = CodeIndex.load(target.path)
         by_search = config.attack.source is SourceName.queries
         black_box, door = (open_for_search if by_search else open_target)(config, pairs, target)
@@ -179,11 +190,17 @@ def _attack(
     track_result(result, exhibits)
 
 
-def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]:
-    """Everything that a result depends on: data by their content, hardware by its precision, no paths, no logger."""
+def _depends_on(config: RunConfig, pairs: Pairs, split: Split, remote: Artifact | None = None) -> dict[str, Any]:
+    """Everything that a result depends on: data by their content, hardware by its precision, no paths, no logger.
+
+    A target that answers over HTTP by what it is, not by its address: `remote` has the key of its identity.
+    """
     plain = asdict(config)
-    for key in ("paths", "logger", "trainer", "stage", "data", "split"):
+    for key in ("paths", "logger", "trainer", "stage", "data", "split", "answer"):
         del plain[key]
+    plain |= config.answer.depended_on()
+    if remote is not None:
+        plain["target"] = {"name": config.target.name, "deployed": remote.key}
     data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
     data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **numerics(config.trainer)}
@@ -219,7 +236,7 @@ def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
 def _data(config: RunConfig) -> tuple[Pairs, Split]:
     pairs = ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
     split = split_pairs(config.split, pairs)
-    validate_parts(config, len(split.query), len(split.train))
+    validate_parts(config, len(split.query), len(split.train), len(split.database))
     return replace(pairs, note=split_note(config.split, pairs)), split
 
 

@@ -42,6 +42,7 @@ def cards_of(job: Job, result: Result, hardware: str, adversarial: str | None = 
                 overrides=list(job.overrides),
                 versions=result.versions,
                 hardware=hardware,
+                answer=dict(config["answer"]),
                 adversarial=adversarial if row.query == "attack" else None,
             )
         )

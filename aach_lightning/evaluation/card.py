@@ -30,6 +30,7 @@ class Card:
         chance: MAP of a constant code.
         target: Name, code length, networks and defence of the system under attack.
         data: Name, note, protocol, size, and hashes of data and split.
+        answer: What the system revealed: name, and where it ranked a gallery, the size of that and k.
         seconds: That it took to craft the changes of all items; a surrogate shared with other methods does not count.
         overrides: What repeats it: python attack.py OVERRIDES.
         versions: Of Python and the libraries.
@@ -54,6 +55,7 @@ class Card:
     overrides: list[str]
     versions: dict[str, str]
     hardware: str
+    answer: dict[str, Any]
     adversarial: str | None = None
     schema: str = SCHEMA
 
@@ -66,6 +68,7 @@ class Card:
     def name(self) -> str:
         """Of its file."""
         content = [self.method, self.row.direction, self.seed, self.setting, self.target, self.data["split_hash"]]
+        content += [] if self.answer["name"] == "codes" else [self.answer]
         words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.method)
         return f"{words}-{self.row.direction}-{digest_json(content)[:10]}.json"
 

@@ -10,11 +10,12 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
 
-SCHEMA = "aach_lightning.result/2"
+SCHEMA = "aach_lightning.result/3"
+READABLE = (SCHEMA, "aach_lightning.result/2")  # 2 knows of no ranked answers
 
 Direction = Literal["I2T", "T2I"]
 Query = Literal["clean", "noise", "attack", "white_box"]
-Needs = Literal["nothing", "codes", "weights"]
+Needs = Literal["nothing", "top k", "ranks", "codes", "weights"]  # from the least to the most
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Row:
         ssim: None for texts.
         pairs_queried: What the attacker paid for the surrogate, in pairs; 0 where nothing was asked.
         items_queried: What it paid for codes of attacked items, clean or changed, one query each.
-        needs: What the row's attacker has of the target: "nothing", "codes", or "weights" and with them gradients.
+        needs: What the row's attacker has of the target: "nothing"; ranked ids of a gallery, the first ("top k") or all
+            ("ranks"); "codes"; or "weights" and with them gradients.
         labels: Whether the attacker was told labels.
         words: Mean number of words added or removed where texts are edited; else None.
         targeted_map: MAP where relevant is what a targeted attack wants to be found, over queries that are not relevant
@@ -131,8 +133,11 @@ class Result:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
+            if content.get("schema") not in READABLE:
+                known = " and ".join(map(repr, READABLE))
+                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
+            if content["schema"] != SCHEMA:
+                content |= {"schema": SCHEMA, "config": {**content["config"], "answer": {"name": "codes"}}}
             rows = tuple(Row(**row) for row in content.pop("rows"))
             trace = tuple(TracePoint(**point) for point in content.pop("trace", ()))
             result = cls(rows=rows, trace=trace, **content)

@@ -4,6 +4,7 @@ from aach_lightning.runtime.choices import SourceName
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.validate_answer import check_answer
 from aach_lightning.runtime.validate_attack import check_attack
 from aach_lightning.runtime.validate_data import check_data
 from aach_lightning.runtime.validate_split import split_mistakes
@@ -21,6 +22,7 @@ def validate(config: RunConfig) -> None:
     check_data(config, found)
     found.extend(split_mistakes(config))
     check_target(config, found)
+    check_answer(config, found)
     check_surrogate(config, found)
     check_attack(config, found)
     found.positive("evaluation.queries", "evaluation.picture_rows")

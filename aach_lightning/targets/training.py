@@ -42,7 +42,7 @@ from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rar
 
 log = logging.getLogger(__name__)
 
-NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
+NETWORK, INDEX, REPORT, SPLIT = "network.safetensors", "index.safetensors", "report.json", "split.json"
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, ind
     query = validation_rows(split, config.target.validation, config.target.seed)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
     write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch))
-    split.save(folder / "split.json")
+    split.save(folder / SPLIT)
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 
 

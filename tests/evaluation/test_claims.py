@@ -31,6 +31,7 @@ def card(direction: Any = "I2T", **changes: Any) -> Card:
         "overrides": [],
         "versions": {},
         "hardware": "",
+        "answer": {"name": "codes"},
     }
     own = {name: value for name, value in changes.items() if name not in values}
     kept = {name: value for name, value in changes.items() if name in values}

@@ -44,6 +44,7 @@ def card(method: str = "aach", value: float = 0.4, seed: int = 0, **changes: Any
         "overrides": [],
         "versions": {},
         "hardware": "",
+        "answer": {"name": "codes"},
     }
     return Card(**(values | changes))
 
