@@ -41,6 +41,7 @@ from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_for_search, open_target
+from aach_lightning.targets.checkpoint_deployment import method_identity
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
 
@@ -164,6 +165,7 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split) -> dict[str, Any]
     plain = asdict(config)
     for key in ("paths", "logger", "trainer", "stage", "data", "split"):
         del plain[key]
+    plain["target"]["method"] = method_identity(config.target.method)
     data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
     data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **numerics(config.trainer)}

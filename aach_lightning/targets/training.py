@@ -25,6 +25,7 @@ from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_t
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
+from aach_lightning.runtime.method_schemas import CheckpointConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
@@ -37,6 +38,8 @@ from aach_lightning.runtime.trainer import (
     make_trainer,
     numerics,
 )
+from aach_lightning.targets.checkpoints.files import kept_files
+from aach_lightning.targets.checkpoints.opening import open_checkpoint
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rarer_sign
 
@@ -72,7 +75,10 @@ def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
 
 
 def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
-    """The trained network of a target artifact, in eval mode."""
+    """The network of a target artifact, in eval mode: trained, or from the files that it keeps."""
+    if isinstance(config.method, CheckpointConfig):
+        files, sizes = kept_files(config.method, artifact.path), (pairs.images.shape[-1], len(pairs.words))
+        return open_checkpoint(config.method, files, config.code_length, *sizes)
     network = build_target(config, pairs)
     load_weights(network, artifact.path / NETWORK)
     return network.eval()

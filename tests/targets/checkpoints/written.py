@@ -1,0 +1,112 @@
+"""Files with the keys and axes of public checkpoints, of random weights and small widths."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.io import savemat
+from torch import Tensor
+
+SIDE, WORDS, BITS = 64, 16, 16  # at 64 pixels one place is left before the dense layers
+PLACES = (0, 5, 9, 11, 13, 16, 18)
+CNN_F = ((6, 3, 11), (8, 6, 5), (8, 8, 3), (8, 8, 3), (8, 8, 3), (24, 8, 1), (20, 24, 1))  # out, in, side
+ALEXNET = {0: (6, 3, 11), 3: (8, 6, 5), 6: (8, 8, 3), 8: (8, 8, 3), 10: (8, 8, 3)}
+
+State = dict[str, Tensor]
+
+
+class Draw:
+    """Random layers, each of a scale that keeps values of the size of its inputs."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def tensor(self, *shape: int) -> Tensor:
+        fan = max(1, int(np.prod(shape[1:])))
+        return torch.randn(shape, generator=self.generator) * (2 / fan) ** 0.5
+
+    def layer(self, name: str, *shape: int) -> State:
+        return {f"{name}.weight": self.tensor(*shape), f"{name}.bias": self.tensor(shape[0]) * 0.1}
+
+    def norm(self, name: str, width: int) -> State:
+        return {
+            f"{name}.weight": 1 + 0.1 * self.tensor(width),
+            f"{name}.bias": 0.1 * self.tensor(width),
+            f"{name}.running_mean": 0.1 * self.tensor(width),
+            f"{name}.running_var": 1 + torch.rand(width, generator=self.generator),
+            f"{name}.num_batches_tracked": torch.tensor(7),
+        }
+
+
+def cnn_f(draw: Draw, prefix: str) -> State:
+    state: State = {}
+    for place, (out, channels, side) in zip(PLACES, CNN_F, strict=True):
+        state |= draw.layer(f"{prefix}{place}", out, channels, side, side)
+    return state
+
+
+def vgg_f_mat(path: Path, seed: int = 5) -> tuple[State, NDArray[np.float32]]:
+    """A file such as imagenet-vgg-f.mat; its layers as PyTorch re-implementations lay them, and its average image."""
+    state = cnn_f(Draw(seed), "")
+    average = np.random.default_rng(seed).random((SIDE, SIDE, 3), dtype=np.float32) * np.float32(255)
+    layers: list[dict[str, Any]] = []
+    for place in PLACES:
+        cell = np.empty((1, 2), dtype=object)
+        cell[0, 0], cell[0, 1] = state[f"{place}.weight"].numpy().T, state[f"{place}.bias"].numpy()[:, None]
+        layers.append({"type": "conv", "name": f"conv{place}", "weights": cell})
+    array = np.empty((1, len(layers)), dtype=object)
+    array[0] = layers
+    savemat(path, {"layers": array, "meta": {"normalization": {"averageImage": average}}})
+    return state, average
+
+
+def dcmh(seed: int = 0) -> tuple[State, State]:
+    draw = Draw(seed)
+    image = {**cnn_f(draw, "features."), **draw.layer("classifier", BITS, 20)}
+    return image, {**draw.layer("conv1", 12, 1, WORDS, 1), **draw.layer("conv2", BITS, 12, 1, 1)}
+
+
+def djsrh(later: bool = False, seed: int = 0) -> dict[str, State]:
+    draw, image = Draw(seed), {}
+    for place, (out, channels, side) in ALEXNET.items():
+        image |= draw.layer(f"alexnet.features.{place}", out, channels, side, side)
+    image |= {**draw.layer("alexnet.classifier.1", 20, 8), **draw.layer("alexnet.classifier.4", 18, 20)}
+    image |= draw.layer("hash_layer" if later else "fc_encode", BITS, 18)
+    first, second = ("net.0", "net.2") if later else ("fc1", "fc2")
+    return {"ImgNet": image, "TxtNet": {**draw.layer(first, 14, WORDS), **draw.layer(second, BITS, 14)}}
+
+
+def dgcpn(seed: int = 0) -> dict[str, State]:
+    draw = Draw(seed)
+    return {
+        name: {**draw.layer("fc1", 14, width), **draw.layer("fc_encode", BITS, 14)}
+        for name, width in (("ImgNet", 20), ("TxtNet", WORDS))
+    }
+
+
+def generator(sides: dict[str, str], layers: int, step: int, seed: int = 0) -> State:
+    """DADH and CPAH: `step` places from one dense layer to the next."""
+    draw, state = Draw(seed), {}
+    for side, name in sides.items():
+        width = 20 if side == "image" else WORDS
+        for number in range(layers):
+            out = 24 // (number + 1)
+            state |= draw.layer(f"{side}_module.{number * step}", out, width)
+            state |= draw.norm(f"{side}_module.{number * step + 1}", out)
+            width = out
+        state |= draw.layer(f"hash_module.{name}.0", BITS, width)
+    return state
+
+
+def dadh(dropout: bool = False, backbone: bool = True, seed: int = 0) -> State:
+    state = generator({"image": "image", "text": "text"}, 3, 4 if dropout else 3, seed)
+    return {**cnn_f(Draw(seed + 1), "cnn_f.img_module."), **state} if backbone else state
+
+
+def cpah(seed: int = 0) -> State:
+    draw, state = Draw(seed + 1), generator({"image": "img", "text": "txt"}, 2, 3, seed)
+    for name in ("img", "txt"):
+        state |= draw.layer(f"mask_module.{name}.1", 12, 1, 12, 1) | draw.layer(f"classifier.{name}.0", 3, 12)
+    return state | draw.layer("feature_dis.0", 2, 12) | draw.layer("consistency_dis.0", 2, 12)
