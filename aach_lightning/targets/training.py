@@ -45,6 +45,8 @@ from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rar
 
 log = logging.getLogger(__name__)
 
+_LEARN = "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net"
+_CONVERT = "python -m aach_lightning.targets check tells whether its images should be converted otherwise"
 NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
 
 
@@ -175,13 +177,14 @@ def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, ind
     """Write what lies beside the weights of a target: its index, a report, and the data that it is made for."""
     query = validation_rows(split, config.target.validation, config.target.seed)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
-    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch))
+    advice = _LEARN if not isinstance(config.target.method, CheckpointConfig) else _CONVERT
+    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch, advice))
     split.save(folder / "split.json")
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 
 
 def _report(
-    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int
+    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int, advice: str
 ) -> dict[str, Any]:
     labels = torch.from_numpy(pairs.labels)
     sides = {"i2t": (index.image_codes, index.text_codes), "t2i": (index.text_codes, index.image_codes)}
@@ -201,13 +204,13 @@ def _report(
     for name, value in report["validation_map"].items():
         if value < report["chance_map"] + 0.05 or min(report["distinct_codes"].values()) < 0.01 * len(database):
             log.warning(
-                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. "
-                "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net.",
+                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. %s.",
                 name,
                 value,
                 report["chance_map"],
                 report["distinct_codes"],
                 len(database),
+                advice,
             )
             break
     return report

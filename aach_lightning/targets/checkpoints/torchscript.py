@@ -55,7 +55,9 @@ def _read(name: str, path: Path, largest: int) -> ScriptHalf:
             f"target.method.{name}_file={path} is no TorchScript archive, or damaged: "
             f"{str(error).strip().splitlines()[0]}. One is made by torch.jit.trace(module.eval(), example).save(path)"
         ) from error
-    return ScriptHalf(script.requires_grad_(False).eval(), path)
+    for parameter in script.parameters():  # an archive refuses requires_grad_ for all of it
+        parameter.requires_grad_(False)
+    return ScriptHalf(script.eval(), path)
 
 
 def load(files: CheckpointFiles, method: CheckpointConfig) -> Halves:

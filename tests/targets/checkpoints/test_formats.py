@@ -156,9 +156,7 @@ def test_dadh(tmp_path: Path, images: Tensor, texts: Tensor, dropout: bool, own:
     state = dadh(dropout, own)
     torch.save(state, tmp_path / "DADH.pth")
     kept, average = vgg_f_mat(tmp_path / "vgg.mat")
-    network = opened(
-        method("dadh", tmp_path / "DADH.pth", weights_file=str(tmp_path / "vgg.mat") if given else None)
-    )
+    network = opened(method("dadh", tmp_path / "DADH.pth", weights_file=str(tmp_path / "vgg.mat") if given else None))
     levels = levels_of(images, average.transpose(2, 0, 1) if given else COLOUR)
     backbone = (state, "cnn_f.img_module.") if own else (kept, "")
     features = plain_cnn_f(*backbone, levels, padded=True)

@@ -10,14 +10,7 @@ from torch import nn
 
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from tests.targets.checkpoints.test_formats import method, opened
-from tests.targets.checkpoints.written import SIDE, cpah, dadh, dcmh, djsrh
-
-
-def script(module: nn.Module, path: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
-        torch.jit.script(module).save(path)
-    return path
+from tests.targets.checkpoints.written import SIDE, cpah, dadh, dcmh, djsrh, save_script
 
 
 @pytest.fixture
@@ -66,7 +59,9 @@ def test_every_mismatch_is_listed(files: tuple[Path, Path]) -> None:
 
 
 def test_files_of_another_format(files: tuple[Path, Path], tmp_path: Path) -> None:
-    refused(r"image_model\.pth must hold a dict with ImgNet and TxtNet, it holds \['classifier\.bias', ", "djsrh", files[0])
+    refused(
+        r"image_model\.pth must hold a dict with ImgNet and TxtNet, it holds \['classifier\.bias', ", "djsrh", files[0]
+    )
     refused(r"has no features\.0\.weight, so it is a file of another format; it holds nothing", "dcmh", *files[::-1])
     both = tmp_path / "both.pth"
     torch.save(djsrh(), both)
@@ -98,7 +93,7 @@ def test_sizes_that_the_data_do_not_have(files: tuple[Path, Path]) -> None:
         "- target.code_length=32: the file has codes of 16 bits",
         "- the texts of the data have 12 entries, the text network reads 16",
     ]
-    with pytest.raises(ConfigError, match=r"images of shape \(2, 3, 224, 224\); the format is made for data.image_size"):
+    with pytest.raises(ConfigError, match=r"shape \(2, 3, 224, 224\); the format is made for data\.image_size=224"):
         opened(config, side=224)
     assert SIDE != 224
 
@@ -130,7 +125,7 @@ def test_an_archive_that_unpacks_to_more_than_is_allowed(files: tuple[Path, Path
 
 
 def test_a_torchscript_archive_is_no_state_dict(files: tuple[Path, Path]) -> None:
-    script(nn.Linear(2, 3), files[0])
+    save_script(nn.Linear(2, 3), files[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         refused(re.escape(str(files[0])), "dcmh", *files)

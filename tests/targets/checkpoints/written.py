@@ -1,5 +1,6 @@
 """Files with the keys and axes of public checkpoints, of random weights and small widths."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.io import savemat
-from torch import Tensor
+from torch import Tensor, nn
 
 SIDE, WORDS, BITS = 64, 16, 16  # at 64 pixels one place is left before the dense layers
 PLACES = (0, 5, 9, 11, 13, 16, 18)
@@ -110,3 +111,56 @@ def cpah(seed: int = 0) -> State:
     for name in ("img", "txt"):
         state |= draw.layer(f"mask_module.{name}.1", 12, 1, 12, 1) | draw.layer(f"classifier.{name}.0", 3, 12)
     return state | draw.layer("feature_dis.0", 2, 12) | draw.layer("consistency_dis.0", 2, 12)
+
+
+def save_script(module: nn.Module, path: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
+        torch.jit.script(module).save(path)
+    return path
+
+
+def image_module(bits: int = BITS) -> nn.Sequential:
+    """A small network of any image size."""
+    draw = Draw(8)
+    module = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, bits))
+    module.load_state_dict({**draw.layer("0", 8, 3, 5, 5), **draw.layer("4", bits, 8)})
+    return module.append(nn.Tanh())
+
+
+def text_module(words: int = WORDS, bits: int = BITS) -> nn.Sequential:
+    module = nn.Sequential(nn.Linear(words, bits))
+    module.load_state_dict(Draw(9).layer("0", bits, words))
+    return module
+
+
+def save_onnx(module: nn.Sequential, path: Path, shape: list[int | str | None], kind: str = "FLOAT") -> Path:
+    """The same network as a graph; the first entry of `shape` may be a name, for any number of items."""
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    kinds = {"FLOAT": np.float32, "DOUBLE": np.float64, "INT64": np.int64}
+    stored = {name: it.numpy().astype(kinds[kind]) for name, it in module.state_dict().items()}
+    nodes, last = [], "given"
+    for number, layer in enumerate(module):
+        operator = {"Conv2d": "Conv", "ReLU": "Relu", "AdaptiveAvgPool2d": "GlobalAveragePool", "Linear": "Gemm"}.get(
+            type(layer).__name__, type(layer).__name__
+        )
+        options: dict[str, Any] = {"Conv": {"strides": [4, 4]}, "Gemm": {"transB": 1}}.get(operator, {})
+        inputs = [last, *(name for name in (f"{number}.weight", f"{number}.bias") if name in stored)]
+        nodes.append(helper.make_node(operator, inputs, [f"out{number}"], **options))
+        last = f"out{number}"
+    number = getattr(TensorProto, kind)
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "network",
+            [helper.make_tensor_value_info("given", number, shape)],
+            [helper.make_tensor_value_info(last, number, [shape[0], None])],
+            [numpy_helper.from_array(it, name) for name, it in stored.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    checker.check_model(model)
+    save(model, path)
+    return path
