@@ -184,7 +184,12 @@ def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, ind
 
 
 def _report(
-    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int, advice: str
+    index: CodeIndex,
+    pairs: Pairs,
+    query: NDArray[np.int64],
+    database: NDArray[np.int64],
+    epoch: int,
+    advice: str = _LEARN,
 ) -> dict[str, Any]:
     labels = torch.from_numpy(pairs.labels)
     sides = {"i2t": (index.image_codes, index.text_codes), "t2i": (index.text_codes, index.image_codes)}

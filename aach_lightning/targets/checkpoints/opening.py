@@ -9,12 +9,14 @@ from aach_lightning.runtime.method_schemas import CheckpointConfig
 from aach_lightning.targets.checkpoints.convention import chosen_convention
 from aach_lightning.targets.checkpoints.cpah import CPAH
 from aach_lightning.targets.checkpoints.dadh import DADH
+from aach_lightning.targets.checkpoints.dchmt import DCHMT
 from aach_lightning.targets.checkpoints.dcmh import DCMH
 from aach_lightning.targets.checkpoints.dgcpn import DGCPN
 from aach_lightning.targets.checkpoints.djsrh import DJSRH, JDSH
 from aach_lightning.targets.checkpoints.files import CheckpointFiles
 from aach_lightning.targets.checkpoints.format import Format
 from aach_lightning.targets.checkpoints.halves import joined
+from aach_lightning.targets.checkpoints.mith import MITH
 from aach_lightning.targets.checkpoints.onnx_pair import ONNX
 from aach_lightning.targets.checkpoints.torchscript import TORCHSCRIPT
 
@@ -25,6 +27,8 @@ FORMATS: dict[CheckpointFormat, Format] = {
     CheckpointFormat.djsrh: DJSRH,
     CheckpointFormat.jdsh: JDSH,
     CheckpointFormat.dgcpn: DGCPN,
+    CheckpointFormat.dchmt: DCHMT,
+    CheckpointFormat.mith: MITH,
     CheckpointFormat.torchscript: TORCHSCRIPT,
     CheckpointFormat.onnx: ONNX,
 }

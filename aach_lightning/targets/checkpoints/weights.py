@@ -40,6 +40,17 @@ class Weights:
         found = {name.removeprefix(prefix): it for name, it in self.tensors.items() if name.startswith(prefix)}
         return Weights(found, self.path, self.prefix + prefix)
 
+    def check_parts(self, prefixes: Sequence[str]) -> None:
+        """Refuse names that start with none of `prefixes`.
+
+        Raises:
+            CheckpointError: Lists them.
+        """
+        if other := [name for name in self.tensors if not name.startswith(tuple(prefixes))]:
+            raise CheckpointError(
+                f"{self.path} holds more than this format has: {_listed(other)}; its parts are {', '.join(prefixes)}"
+            )
+
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
         """Shape of one tensor.
 

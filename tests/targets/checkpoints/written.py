@@ -31,10 +31,12 @@ class Draw:
     def layer(self, name: str, *shape: int) -> State:
         return {f"{name}.weight": self.tensor(*shape), f"{name}.bias": self.tensor(shape[0]) * 0.1}
 
+    def scales(self, name: str, width: int) -> State:
+        return {f"{name}.weight": 1 + 0.1 * self.tensor(width), f"{name}.bias": 0.1 * self.tensor(width)}
+
     def norm(self, name: str, width: int) -> State:
         return {
-            f"{name}.weight": 1 + 0.1 * self.tensor(width),
-            f"{name}.bias": 0.1 * self.tensor(width),
+            **self.scales(name, width),
             f"{name}.running_mean": 0.1 * self.tensor(width),
             f"{name}.running_var": 1 + torch.rand(width, generator=self.generator),
             f"{name}.num_batches_tracked": torch.tensor(7),
@@ -111,6 +113,80 @@ def cpah(seed: int = 0) -> State:
     for name in ("img", "txt"):
         state |= draw.layer(f"mask_module.{name}.1", 12, 1, 12, 1) | draw.layer(f"classifier.{name}.0", 3, 12)
     return state | draw.layer("feature_dis.0", 2, 12) | draw.layer("consistency_dis.0", 2, 12)
+
+
+EMBED, VOCABULARY, CONTEXT = 64, 50, 12  # of CLIP
+
+
+def blocks(draw: Draw, prefix: str, width: int, layers: int) -> State:
+    state: State = {}
+    for number in range(layers):
+        name = f"{prefix}resblocks.{number}"
+        state |= {f"{name}.attn.in_proj_weight": 2 * draw.tensor(3 * width, width)}
+        state |= {f"{name}.attn.in_proj_bias": 0.1 * draw.tensor(3 * width)}
+        state |= draw.layer(f"{name}.attn.out_proj", width, width)
+        state |= draw.layer(f"{name}.mlp.c_fc", 4 * width, width) | draw.layer(f"{name}.mlp.c_proj", width, 4 * width)
+        state |= draw.scales(f"{name}.ln_1", width) | draw.scales(f"{name}.ln_2", width)
+    return state
+
+
+def clip(draw: Draw) -> State:
+    """ViT with patches of 16 pixels and one head; a text transformer with two."""
+    visual = {
+        "conv1.weight": draw.tensor(64, 3, 16, 16),
+        "class_embedding": draw.tensor(64),
+        "positional_embedding": draw.tensor(1 + (SIDE // 16) ** 2, 64),
+        "proj": draw.tensor(64, EMBED),
+        **draw.scales("ln_pre", 64),
+        **draw.scales("ln_post", 64),
+        **blocks(draw, "transformer.", 64, 2),
+    }
+    return {
+        **{f"visual.{name}": tensor for name, tensor in visual.items()},
+        "token_embedding.weight": draw.tensor(VOCABULARY, 128),
+        "positional_embedding": draw.tensor(CONTEXT, 128),
+        "text_projection": draw.tensor(128, EMBED),
+        "logit_scale": torch.tensor(4.6),
+        **draw.scales("ln_final", 128),
+        **blocks(draw, "transformer.", 128, 2),
+    }
+
+
+def dchmt(linear: bool, seed: int = 0) -> State:
+    draw = Draw(seed)
+    state = {f"clip.{name}": tensor for name, tensor in clip(draw).items()}
+    for side in ("image_hash", "text_hash"):
+        state |= draw.layer(f"{side}.fc", BITS if linear else 24, EMBED)
+        for bit in range(0 if linear else BITS):
+            state |= draw.layer(f"{side}.hash_list.{bit}", 2, 24)
+    return state
+
+
+def mith(seed: int = 0) -> State:
+    draw = Draw(seed)
+    state = {f"clip.{name}": tensor for name, tensor in clip(draw).items()}
+    shared: State = {"common_concept_embedding.weight": draw.tensor(BITS, EMBED)}
+    for number in range(2):
+        shared |= draw.layer(f"mlp.mlps.{number}.0", 4 * EMBED, EMBED) | draw.scales(f"mlp.lns.{number}", EMBED)
+        shared |= draw.layer(f"mlp.mlps.{number}.3", EMBED, 4 * EMBED)
+    for side in "it":
+        state |= {f"hash.gcl_{side}.{name}": tensor for name, tensor in shared.items()}
+        state |= {f"hash.lct_{side}.position.pe": draw.tensor(BITS, 1, EMBED)}
+        state |= blocks(draw, f"hash.lct_{side}.transformer.", EMBED, 2)
+        for bit in range(BITS):
+            state |= draw.layer(f"hash.lct_{side}.hashing.fc_list.{bit}", 1, EMBED)
+    return state | draw.layer("hash.img_concept_proj", EMBED, EMBED) | draw.layer("hash.txt_concept_proj", EMBED, EMBED)
+
+
+def tokens(count: int) -> Tensor:
+    """Numbers of tokens as float32: start, words, end, and zeros behind it."""
+    random = np.random.default_rng(2)
+    rows = np.zeros((count, CONTEXT), np.float32)
+    for row in rows:
+        length = int(random.integers(2, CONTEXT - 1))
+        row[0], row[length] = VOCABULARY - 2, VOCABULARY - 1
+        row[1:length] = random.integers(1, VOCABULARY - 2, length - 1)
+    return torch.from_numpy(rows)
 
 
 def save_script(module: nn.Module, path: Path) -> Path:
