@@ -120,6 +120,7 @@ class CheckpointFormat(StrEnum):
     djsrh = "djsrh"
     jdsh = "jdsh"
     dgcpn = "dgcpn"
+    ssah = "ssah"
     dchmt = "dchmt"
     mith = "mith"
     torchscript = "torchscript"

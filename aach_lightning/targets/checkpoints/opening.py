@@ -18,6 +18,7 @@ from aach_lightning.targets.checkpoints.format import Format
 from aach_lightning.targets.checkpoints.halves import joined
 from aach_lightning.targets.checkpoints.mith import MITH
 from aach_lightning.targets.checkpoints.onnx_pair import ONNX
+from aach_lightning.targets.checkpoints.ssah import SSAH
 from aach_lightning.targets.checkpoints.torchscript import TORCHSCRIPT
 
 FORMATS: dict[CheckpointFormat, Format] = {
@@ -27,6 +28,7 @@ FORMATS: dict[CheckpointFormat, Format] = {
     CheckpointFormat.djsrh: DJSRH,
     CheckpointFormat.jdsh: JDSH,
     CheckpointFormat.dgcpn: DGCPN,
+    CheckpointFormat.ssah: SSAH,
     CheckpointFormat.dchmt: DCHMT,
     CheckpointFormat.mith: MITH,
     CheckpointFormat.torchscript: TORCHSCRIPT,

@@ -25,6 +25,7 @@ from tests.targets.checkpoints.written import (
     dcmh,
     dgcpn,
     djsrh,
+    ssah,
     vgg_f_mat,
 )
 
@@ -178,6 +179,47 @@ def test_cpah(tmp_path: Path, images: Tensor, texts: Tensor) -> None:
         for side, name, inputs in (("image", "img", features), ("text", "txt", texts))
     ]
     check(network, images, texts, *expected)
+
+
+def plain_norm(state: State, name: str, maps: Tensor) -> Tensor:
+    mean, var, weight, bias = (
+        state[f"{name}.{it}"][:, None, None] for it in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (maps - mean) / (var + 1e-5).sqrt() * weight + bias
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_ssah(tmp_path: Path, images: Tensor, texts: Tensor, deep: bool) -> None:
+    state = ssah(deep)
+    torch.save(state, tmp_path / "ssah.pth")
+    network = opened(method("ssah", tmp_path / "ssah.pth"))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    maps = torch.from_numpy(np.float32((images.numpy() - mean[:, None, None]) / std[:, None, None]))
+    prefix = "img_net.feature_layers."
+    maps = plain_norm(state, f"{prefix}1", F.conv2d(maps, state[f"{prefix}0.weight"], None, 2, 3)).relu()
+    maps = F.max_pool2d(maps, 3, 2, 1)
+    for block in ("4.0", "4.1", "5.0", "6.0", "7.0", "7.1"):
+        stride = 2 if block in ("5.0", "6.0", "7.0") else 1
+        last = found = maps
+        for number in (1, 2, 3) if deep else (1, 2):
+            name, strided = f"{prefix}{block}", number == (2 if deep else 1)
+            kernel = state[f"{name}.conv{number}.weight"]
+            found = F.conv2d(last, kernel, None, stride if strided else 1, kernel.shape[2] // 2)
+            found = plain_norm(state, f"{name}.bn{number}", found)
+            last = found.relu()
+        if f"{name}.downsample.0.weight" in state:
+            maps = F.conv2d(maps, state[f"{name}.downsample.0.weight"], None, stride)
+            maps = plain_norm(state, f"{name}.downsample.1", maps)
+        maps = (found + maps).relu()
+    codes = linear(state, "img_net.fc", maps.mean((2, 3))).tanh()
+    windows = []
+    for number, size in enumerate((2, 3, 16)):
+        name = f"txt_net.ms_module.module_list.{number}.layers.0"
+        parts = [linear(state, name, texts[:, at : at + size]).relu() for at in range(0, WORDS - size + 1, size)]
+        windows.append(torch.stack(parts).mean(0))
+    hidden = linear(state, "txt_net.features.0", torch.cat(windows, dim=1)).relu()
+    hidden = linear(state, "txt_net.features.2", hidden).relu()
+    check(network, images, texts, codes, linear(state, "txt_net.hash_layers.0", hidden).tanh())
 
 
 @pytest.fixture

@@ -115,6 +115,37 @@ def cpah(seed: int = 0) -> State:
     return state | draw.layer("feature_dis.0", 2, 12) | draw.layer("consistency_dis.0", 2, 12)
 
 
+def resnet(draw: Draw, prefix: str, deep: bool) -> State:
+    """One or two blocks a stage; of two convolutions, or of three where the net is deep."""
+    state = {f"{prefix}0.weight": draw.tensor(8, 3, 7, 7), **draw.norm(f"{prefix}1", 8)}
+    channels = 8
+    for place, count in ((4, 2), (5, 1), (6, 1), (7, 2)):
+        inner, out = 2 * place, 4 * place if deep else 2 * place
+        for number in range(count):
+            name = f"{prefix}{place}.{number}"
+            sizes = [(inner, channels, 1), (inner, inner, 3), (out, inner, 1)]
+            for part, (a, b, side) in enumerate(sizes if deep else [(out, channels, 3), (out, out, 3)], 1):
+                state |= {
+                    f"{name}.conv{part}.weight": draw.tensor(a, b, side, side),
+                    **draw.norm(f"{name}.bn{part}", a),
+                }
+            if channels != out:
+                state |= {f"{name}.downsample.0.weight": draw.tensor(out, channels, 1, 1)}
+                state |= draw.norm(f"{name}.downsample.1", out)
+            channels = out
+    return state
+
+
+def ssah(deep: bool = False, seed: int = 0) -> State:
+    draw = Draw(seed)
+    state = resnet(draw, "img_net.feature_layers.", deep)
+    state |= draw.layer("img_net.fc", BITS, 28 if deep else 14, 1, 1) | draw.layer("lab_net.features.0", 4, 1, 1, 3)
+    for number, size in enumerate((2, 3, 16)):
+        state |= draw.layer(f"txt_net.ms_module.module_list.{number}.layers.0", 10, 1, 1, size)
+    state |= draw.layer("txt_net.features.0", 24, 30, 1, 1) | draw.layer("txt_net.features.2", 20, 24, 1, 1)
+    return state | draw.layer("txt_net.hash_layers.0", BITS, 20, 1, 1) | draw.layer("il_dis_net.layers.0", 2, 20, 1, 1)
+
+
 EMBED, VOCABULARY, CONTEXT = 64, 50, 12  # of CLIP
 
 
