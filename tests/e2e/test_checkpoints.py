@@ -109,6 +109,7 @@ def test_a_search_behind_a_defence(attack: Callable[..., dict[str, Any]]) -> Non
         ("onnx", ("target.method.weights_file=x",), r"weights_file=x: format=onnx has no use for it"),
         ("dcmh", ("target.method.largest_mib=0",), r"largest_mib=0: must be greater than 0"),
         ("dcmh", ("target.method.feature_std=0",), r"feature_std=0\.0: must be greater than 0"),
+        ("dcmh", ("target.method.format=mith",), r"attack\.modality=both: texts of format=mith are numbers of tokens"),
         ("dcmh", ("target/adversarial=pgd",), r"target\.adversarial\.method=pgd: hardening goes on with DCMH's loss"),
     ],
 )

@@ -84,7 +84,7 @@ def load(files: CheckpointFiles, method: CheckpointConfig) -> Halves:
 
 DCHMT = Format(
     title="DCHMT (Tu et al., ACM MM 2022)",
-    files="one: `model-N.pth`",
+    files="one: state dict of the model",
     convention=CONVENTIONS[ConventionName.clip],
     texts="numbers of tokens, at most 77",
     load=load,

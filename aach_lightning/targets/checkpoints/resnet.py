@@ -1,4 +1,4 @@
-"""ResNet (He et al., CVPR 2016) up to its pooled features, as an nn.Sequential of torchvision's parts, sized by a file."""
+"""ResNet (He et al., CVPR 2016) up to its pooled features, with the names and sizes of a file."""
 
 from typing import cast
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime.choices import CheckpointFormat, ConventionName
 from aach_lightning.runtime.method_schemas import CheckpointConfig
-from aach_lightning.runtime.validate_checkpoint import AVERAGE, BACKBONE, PAIRS
+from aach_lightning.runtime.validate_checkpoint import AVERAGE, BACKBONE, PAIRS, TOKENS
+from aach_lightning.targets.checkpoints.convention import CONVENTIONS
 from aach_lightning.targets.checkpoints.files import given_files
 from aach_lightning.targets.checkpoints.opening import FORMATS, open_checkpoint
 from tests.targets.checkpoints.written import (
@@ -274,7 +276,21 @@ def test_names_of_data_parallel_and_half_precision(dcmh_files: tuple[Path, Path]
     assert not torch.equal(found, plain)
 
 
+def test_the_table_of_the_page_says_what_the_formats_say() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "targets.md").read_text(encoding="utf-8")
+    for name, form in FORMATS.items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        _, _, files, images, texts, *published = (cell.strip() for cell in row.split("|")[:-1])
+        assert (files, texts) == (form.files, form.texts)
+        convention = CONVENTIONS[ConventionName(images.split("`")[1])]
+        assert form.convention == replace(convention, transposed="width first" in images)
+        given = [f"{i2t:.3f} / {t2i:.3f}".replace("0.", ".") for i2t, t2i in (form.published or {}).values()]
+        assert [cell.replace(" (TC10)", "") for cell in published if cell] == given
+
+
 def test_rules_and_formats_agree() -> None:
+    assert set(FORMATS) == set(CheckpointFormat)
+    assert {form for form, known in FORMATS.items() if "tokens" in known.texts} == set(TOKENS)
     for form, known in FORMATS.items():
         assert ("two" in known.files or "text_model" in known.files) == (form in PAIRS)
         assert ("vgg-f" in known.files) == (form in (*BACKBONE, *AVERAGE))
