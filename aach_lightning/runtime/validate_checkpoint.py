@@ -35,6 +35,10 @@ def check_checkpoint(config: RunConfig, method: CheckpointConfig, found: Mistake
         found.need(
             source is not SourceName.target, "attack.source", source, f"{none} attack.source=surrogate or queries"
         )
+    slope = config.attack.gradient.slope
+    allowed = "networks from files give nothing before their tanh: must be 1 under attack.source=target"
+    softened = config.attack.source is SourceName.target and slope != 1
+    found.need(not softened, "attack.gradient.slope", slope, allowed)
     if form in TOKENS:
         modality = config.attack.modality
         allowed = f"texts of format={form} are numbers of tokens, which cannot change a little: choose image"

@@ -45,9 +45,9 @@ def ensure_checkpoint(
         ConfigError: If the networks are made for other sizes than the data.
     """
     files = given_files(method)
-    digests = ranks.on_first(files.digests)
+    identity = ranks.on_first(lambda: method_identity(method))
     depends_on = {
-        "method": {**method_identity(method), **{f"{name}_file": found for name, found in digests.items()}},
+        "method": identity,
         "code_length": config.target.code_length,
         "validation": [config.target.validation, config.target.seed],
         "data": pairs.fingerprint,
@@ -62,7 +62,7 @@ def ensure_checkpoint(
         index = CodeIndex(*hash_pairs(network, pairs.batch, everything, device, "target hashes the collection"))
         if not ranks.is_first():
             return
-        files.copy(folder, digests)
+        files.copy(folder, {name: identity[f"{name}_file"] for name in files.listed()})
         write_index(folder, config, pairs, split, index, 0)
 
     return store.get_or_build("checkpoint", depends_on, build)

@@ -110,6 +110,11 @@ def test_a_search_behind_a_defence(attack: Callable[..., dict[str, Any]]) -> Non
         ("dcmh", ("target.method.largest_mib=0",), r"largest_mib=0: must be greater than 0"),
         ("dcmh", ("target.method.feature_std=0",), r"feature_std=0\.0: must be greater than 0"),
         ("dcmh", ("target.method.format=mith",), r"attack\.modality=both: texts of format=mith are numbers of tokens"),
+        (
+            "dcmh",
+            ("attack.source=target", "attack.gradient.slope=0.5"),
+            r"attack\.gradient\.slope=0\.5: networks from files give nothing before their tanh",
+        ),
         ("dcmh", ("target/adversarial=pgd",), r"target\.adversarial\.method=pgd: hardening goes on with DCMH's loss"),
     ],
 )
