@@ -4,7 +4,8 @@ Read in public code: `image_model.pth` holds `features.*` (CNN-F, see cnn_f.py) 
 convolutions as high as a text vector and as wide as one entry, which are linear layers with a ReLU between them.
 Neither ends with an activation: the tanh that is added here changes no sign. Images are levels in [0, 255], RGB,
 without the average image of `imagenet-vgg-f.mat`. That is no part of the file, and the code that tests a file leaves it
-out, too: give it as `weights_file`, else the mean colour of ImageNet stands for it.
+out, too: give it as `weights_file`, else the mean colour of ImageNet stands for it. An early version of that code
+with VGG-19 in the place of CNN-F is not read.
 """
 
 import torch

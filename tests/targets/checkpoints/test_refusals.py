@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from aach_lightning.runtime.errors import CheckpointError, ConfigError
+from tests.security.test_checkpoints import Bomb, write_bomb
 from tests.targets.checkpoints.test_formats import method, opened
 from tests.targets.checkpoints.written import SIDE, cpah, dadh, dcmh, djsrh, save_script
 
@@ -38,6 +39,16 @@ def test_a_pickled_module_with_the_way_to_convert_it(files: tuple[Path, Path]) -
         exec(line, space)  # what a person would type
     converted = torch.load(files[0].with_suffix(".state.pth"), weights_only=True)
     assert torch.equal(converted["weight"], module.weight)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
+@pytest.mark.parametrize("name", ["dcmh", "djsrh", "cpah", "mith", "torchscript"])
+def test_code_in_a_file_does_not_run(files: tuple[Path, Path], tmp_path: Path, name: str, form: str) -> None:
+    canary = tmp_path / "ran"
+    write_bomb(files[0], {"ImgNet": {"weight": torch.ones(2)}, "TxtNet": Bomb(canary)}, form)
+    text = files[1] if name in ("dcmh", "torchscript") else None
+    refused(re.escape(str(files[0])), name, files[0], text)
+    assert not canary.exists()
 
 
 def test_every_mismatch_is_listed(files: tuple[Path, Path]) -> None:
