@@ -48,6 +48,7 @@ from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_for_search, open_target
+from aach_lightning.targets.checkpoint_deployment import method_identity
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
 
@@ -198,6 +199,7 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split, remote: Artifact 
     plain = asdict(config)
     for key in ("paths", "logger", "trainer", "stage", "data", "split", "answer"):
         del plain[key]
+    plain["target"]["method"] = method_identity(config.target.method)
     plain |= config.answer.depended_on()
     if remote is not None:
         plain["target"] = {"name": config.target.name, "deployed": remote.key}

@@ -30,6 +30,8 @@ LONGER: dict[str, int] = {}
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
+    "torch.jit": f"{PACKAGE}.targets.checkpoints.torchscript",
+    "onnxruntime": f"{PACKAGE}.targets.checkpoints.onnx_pair",
     "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
     "jinja2": f"{PACKAGE}.reports.page",
@@ -54,6 +56,7 @@ ONLY_INSIDE = (
     "starlette",
     "uvicorn",
     "pydantic",
+    "onnxruntime",
 )
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from aach_lightning.runtime.choices import CheckpointFormat, ConventionName
+
 
 @dataclass
 class MethodConfig:
@@ -134,8 +136,25 @@ class HttpConfig(MethodConfig):
     items: int = MISSING  # images or texts of a request
 
 
+@dataclass
+class CheckpointConfig(MethodConfig):
+    """Not learned here: somebody else's networks, from files."""
+
+    _target_: str = "aach_lightning.targets.checkpoints.opening.open_checkpoint"
+    format: CheckpointFormat = MISSING
+    image_file: str = MISSING  # or the file of both networks
+    text_file: str | None = None
+    weights_file: str | None = None  # imagenet-vgg-f.mat, where a format goes without its backbone or average image
+    convention: ConventionName = MISSING  # what the image network reads
+    transposed: bool | None = None  # width before height; null: as the format says
+    feature_mean: float = MISSING  # of the backbone's features, subtracted before the image network
+    feature_std: float = MISSING  # likewise, divided by
+    largest_mib: int = MISSING  # of a file
+
+
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "acmr_schema": ACMRConfig,
+    "checkpoint_schema": CheckpointConfig,
     "cmhh_schema": CMHHConfig,
     "dadh_schema": DADHConfig,
     "dcmh_schema": DCMHConfig,

@@ -25,6 +25,7 @@ from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_t
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
+from aach_lightning.runtime.method_schemas import CheckpointConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
@@ -37,12 +38,16 @@ from aach_lightning.runtime.trainer import (
     make_trainer,
     numerics,
 )
+from aach_lightning.targets.checkpoints.files import kept_files
+from aach_lightning.targets.checkpoints.opening import open_checkpoint
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rarer_sign
 
 log = logging.getLogger(__name__)
 
 NETWORK, INDEX, REPORT, SPLIT = "network.safetensors", "index.safetensors", "report.json", "split.json"
+_LEARN = "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net"
+_CONVERT = "python -m aach_lightning.targets check tells whether its images should be converted otherwise"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,10 @@ def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
 
 
 def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
-    """The trained network of a target artifact, in eval mode."""
+    """The network of a target artifact, in eval mode: trained, or from the files that it keeps."""
+    if isinstance(config.method, CheckpointConfig):
+        files, sizes = kept_files(config.method, artifact.path), (pairs.images.shape[-1], len(pairs.words))
+        return open_checkpoint(config.method, files, config.code_length, *sizes)
     network = build_target(config, pairs)
     load_weights(network, artifact.path / NETWORK)
     return network.eval()
@@ -169,13 +177,19 @@ def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, ind
     """Write what lies beside the weights of a target: its index, a report, and the data that it is made for."""
     query = validation_rows(split, config.target.validation, config.target.seed)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
-    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch))
+    advice = _LEARN if not isinstance(config.target.method, CheckpointConfig) else _CONVERT
+    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch, advice))
     split.save(folder / SPLIT)
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 
 
 def _report(
-    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int
+    index: CodeIndex,
+    pairs: Pairs,
+    query: NDArray[np.int64],
+    database: NDArray[np.int64],
+    epoch: int,
+    advice: str = _LEARN,
 ) -> dict[str, Any]:
     labels = torch.from_numpy(pairs.labels)
     sides = {"i2t": (index.image_codes, index.text_codes), "t2i": (index.text_codes, index.image_codes)}
@@ -195,13 +209,13 @@ def _report(
     for name, value in report["validation_map"].items():
         if value < report["chance_map"] + 0.05 or min(report["distinct_codes"].values()) < 0.01 * len(database):
             log.warning(
-                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. "
-                "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net.",
+                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. %s.",
                 name,
                 value,
                 report["chance_map"],
                 report["distinct_codes"],
                 len(database),
+                advice,
             )
             break
     return report

@@ -183,6 +183,8 @@ def make_card(method: str, value: float, query: str = "attack", seed: int = 0, *
         "setting": {"budget.pairs": "500"},
         "seed": seed,
         "budget_pairs": 500,
+        "budget_items": 0,
+        "norm": "linf",
         "epsilon": 8.0,
         "text_epsilon": 0.1,
         "chance": 0.25,
@@ -192,6 +194,7 @@ def make_card(method: str, value: float, query: str = "attack", seed: int = 0, *
         "overrides": [f"attack={method}", "paths.store=/somewhere"],
         "versions": {"torch": "2"},
         "hardware": "a machine",
+        "answer": {"name": "codes"},
     }
     return Card(**(values | {key: new for key, new in changes.items() if not key.startswith("row_")}))
 

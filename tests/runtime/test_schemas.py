@@ -112,6 +112,10 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     if (key, option) in (("target", "http"), ("target/method", "http")):
         root = ["target.method.url=http://127.0.0.1:8080", "evaluation.white_box=false"]
+    if key in ("target", "target/method") and option in ("checkpoint", "onnx", "torchscript"):
+        root = [f"target.method.{name}_file=file" for name in ("image", "text")]
+        root += ["target.method.format=dcmh"] if option == "checkpoint" else []
+        root += ["evaluation.white_box=false"] if option == "onnx" else []
     own = [f"{key.split('@')[1]}.backbone._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
