@@ -18,7 +18,7 @@ from aach_lightning.runtime.target_schemas import (
 )
 from aach_lightning.runtime.validate_method import check_method
 
-TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "http", "jdsh", "ssah")
+TARGETS = ("acmr", "cmhh", "cpah", "dadh", "dchmt", "dcmh", "dgcpn", "djsrh", "http", "jdsh", "ssah")
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,

@@ -4,11 +4,17 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.targets.auxiliary import AuxiliaryModule, dense, reverse_gradient, similarity_of, told_apart
+from aach_lightning.targets.auxiliary import (
+    AuxiliaryModule,
+    dense,
+    label_prediction,
+    reverse_gradient,
+    similarity_of,
+    told_apart,
+)
 from aach_lightning.targets.method import Schedule, TrainPart
 
 
@@ -51,23 +57,6 @@ def triplet_constraints(anchors: Tensor, others: Tensor, similarity: Tensor, neg
 
 def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1)
-
-
-def label_prediction(image_logits: Tensor, text_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of predicted labels, of both modalities: sum over classes, mean over items.
-
-    Items may have several labels or none, so each class is predicted by itself (the paper's items have one label).
-
-    Args:
-        image_logits: N x C.
-        text_logits: N x C.
-        labels: N x C float in {0, 1}.
-
-    Returns:
-        Scalar.
-    """
-    logits, wanted = torch.cat([image_logits, text_logits]), torch.cat([labels, labels])
-    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(labels)
 
 
 class ACMRModule(AuxiliaryModule):

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.sharing import Half
-from aach_lightning.targets.auxiliary import SemanticModule, dense, reverse_gradient, told_apart
+from aach_lightning.targets.auxiliary import SemanticModule, dense, gradient_penalty, reverse_gradient, told_apart
 from aach_lightning.targets.method import Schedule, TrainPart
 
 
@@ -65,25 +65,6 @@ def discrete_codes(codes: Tensor, relaxed: Tensor, labels: Tensor, gamma: float)
     gram = labels.T @ labels + torch.eye(labels.shape[1], device=labels.device, dtype=labels.dtype)
     projection = torch.linalg.solve(gram, labels.T @ codes)
     return binary_codes(labels @ projection + gamma * relaxed).to(codes.dtype)
-
-
-def gradient_penalty(discriminator: nn.Module, ones: Tensor, zeros: Tensor, shares: Tensor) -> Tensor:
-    """Mean of (|gradient of D at x| - 1)^2 at points x between pairs of inputs (Gulrajani et al., NeurIPS 2017).
-
-    Args:
-        discriminator: N x F to N x 1 logits.
-        ones: N x F, without gradients.
-        zeros: N x F, without gradients.
-        shares: N x F in [0, 1], where between them.
-
-    Returns:
-        Scalar with a gradient to the parameters of the discriminator.
-    """
-    between = (shares * ones + (1 - shares) * zeros).requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    # the root has no derivative at 0, where a ReLU discriminator may be flat
-    length = gradient.square().sum(dim=1).clamp(min=1e-12).sqrt()
-    return (length - 1).square().mean()
 
 
 class DADHModule(SemanticModule):

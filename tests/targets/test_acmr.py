@@ -8,7 +8,8 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.targets.acmr import ACMRModule, label_prediction, reversal_strength, triplet_constraints
+from aach_lightning.targets.acmr import ACMRModule, reversal_strength, triplet_constraints
+from aach_lightning.targets.auxiliary import label_prediction
 from aach_lightning.targets.method import Schedule, TrainPart
 
 BITS = 8
