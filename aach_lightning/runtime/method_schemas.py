@@ -82,8 +82,8 @@ class ACMRConfig(AuxiliaryMethodConfig):
     """ACMR."""
 
     _target_: str = "aach_lightning.targets.acmr.ACMRModule"
-    alpha: float = MISSING  # weight of label prediction
-    beta: float = MISSING  # weight of triplets
+    alpha: float = MISSING  # weight of triplets
+    beta: float = MISSING  # weight of label prediction
     negatives: float = MISSING  # weight of dissimilar items in a triplet
     margin: float = MISSING  # how far they shall be, root mean square over bits
     adversarial: float = MISSING  # weight of the modality classifier

@@ -1,7 +1,5 @@
 """CPAH (Xie et al., TIP 2020): only what features of both modalities have in common is hashed."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -126,8 +124,8 @@ class CPAHModule(SemanticModule):
         commons = [layer.common(half.semantics) for layer, half in zip(self._layers(), (image, text), strict=True)]
         privates = [half.semantics - common for half, common in zip((image, text), commons, strict=True)]
         kinds = [self.kind_classifier(part) for part in (privates[0], torch.cat(commons), privates[1])]
-        predicted = [classify(common) for classify, common in zip(self.label_classifiers, commons, strict=True)]
-        classification = consistency_classification(*kinds) + label_prediction(*predicted, labels)
+        first, second = (classify(common) for classify, common in zip(self.label_classifiers, commons, strict=True))
+        classification = consistency_classification(*kinds) + label_prediction(first, second, labels)
         codes = binary_codes((image.codes + text.codes).detach()).float()
         similarity = similarity_of(labels, labels)
         loss = cpah_loss(image.codes, text.codes, similarity, codes, classification, self.alpha, self.beta)
@@ -135,4 +133,4 @@ class CPAHModule(SemanticModule):
         told = told_apart(self.discriminator(ones), self.discriminator(zeros))
         shares = torch.rand_like(ones)
         penalty = gradient_penalty(self.discriminator, ones, commons[1].detach(), shares)
-        return loss + cast(Tensor, told) + self.penalty * penalty
+        return loss + told + self.penalty * penalty

@@ -45,7 +45,8 @@ def selection_loss(rows: Tensor, others: Tensor, similarity: Tensor, vartheta: f
     squares = selection_distances(rows, others)
     distance = squares.clamp(min=1e-12).sqrt()  # the root has no derivative at 0
     missing = ((2 * rows.shape[1] * vartheta) ** 0.5 - distance).clamp(min=0)
-    return (similarity * squares + (1 - similarity) * missing.square()).mean()
+    loss: Tensor = (similarity * squares + (1 - similarity) * missing.square()).mean()
+    return loss
 
 
 def dchmt_loss(images: Tensor, texts: Tensor, similarity: Tensor, vartheta: float) -> Tensor:

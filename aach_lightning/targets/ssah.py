@@ -29,7 +29,8 @@ def semantic_loss(
 
     [ alpha sum (log(1 + e^Delta) - S Delta) + gamma sum (log(1 + e^Gamma) - S Gamma) + eta |H - B|^2
     + beta |L' - L|^2 ] / (b n), Delta = F F_l' / 2, Gamma = H H_l' / 2
-    (the form of the paper; the division keeps the size of a step independent of b and n).
+    (section 3.2 of the paper, the sum of J1 to J4; the division keeps the size of a step independent of b and n. The
+    authors' public code differs: it takes squares of the two parts of each likelihood's difference.)
 
     Args:
         half: F and H, features and relaxed codes of the batch.
@@ -54,6 +55,8 @@ def semantic_loss(
 def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
     """|D(F) - y|^2, y = 1 for features of labels and 0 for those of the modality, mean over each, summed.
 
+    The form of the paper (section 3.4); the authors' public code has a cross-entropy.
+
     Args:
         of_labels: N logits; D is their sigmoid, so that what is gained by misleading it is bounded.
         of_items: M logits.
@@ -67,10 +70,11 @@ def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
 class SSAHModule(SemanticModule):
     """Trains a HashingNetwork on labelled pairs by SSAH, all networks in each step.
 
-    The paper trains the label network, the two modalities and the discriminators in turn; here every batch updates all
-    of them, against memories of what the label network made of all train items; the codes B = sign(H_v + H_t + H_l)
-    are those of the current step, and the discriminators stand behind reversed gradients. Labels supervise alone: the
-    discriminators do not move the features of the label network.
+    As in the authors' public code, the label network learns alone first: what the modalities shall follow must stand.
+    Then every batch updates all networks, where that code takes turns, against memories of what the label network made
+    of all train items. Ours, too: the codes B = sign(H_v + H_t + H_l) are those of the current step, and the
+    discriminators stand behind reversed gradients. Labels supervise alone: the discriminators do not move the features
+    of the label network.
 
     Args:
         network: The network that gets trained; its inputs are what the data loaders give (images or features).
@@ -130,17 +134,17 @@ class SSAHModule(SemanticModule):
         shuffle = torch.Generator().manual_seed(self._order_seed)
         epochs = range(self.label_epochs)
         for _ in track(epochs, "learning from labels", transient=True, disable=not ranks.is_first()):
-            for positions in torch.randperm(len(self.labels), generator=shuffle).split(_BATCH):
+            for positions in torch.split(torch.randperm(len(self.labels), generator=shuffle), _BATCH):
                 labels = self.labels[positions]
                 label = self.hash_labels(labels)
                 self.remember_labels(positions, label)
                 codes = binary_codes(label.codes.detach()).float()
                 loss = self.part(label, 0, labels, codes)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         with torch.no_grad():
-            for positions in torch.arange(len(self.labels)).split(_BATCH):
+            for positions in torch.split(torch.arange(len(self.labels)), _BATCH):
                 self.remember_labels(positions, self.hash_labels(self.labels[positions]))
 
     def hash_labels(self, labels: Tensor) -> Half:

@@ -93,7 +93,7 @@ def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., 
         "cpah": ("alpha=-1", "adversarial=-1"),
         "dadh": ("penalty=-1", "auxiliary_lr=-1"),
         "dchmt": ("vartheta=0",),
-        "ssah": ("label_hidden=0", "adversarial=-1"),
+        "ssah": ("label_hidden=0", "label_epochs=-1", "adversarial=-1"),
     }
     for name, changes in wrong.items():
         with pytest.raises(ConfigError) as caught:
