@@ -84,8 +84,8 @@ class ACMRConfig(AuxiliaryMethodConfig):
     """ACMR."""
 
     _target_: str = "aach_lightning.targets.acmr.ACMRModule"
-    alpha: float = MISSING  # weight of label prediction
-    beta: float = MISSING  # weight of triplets
+    alpha: float = MISSING  # weight of triplets
+    beta: float = MISSING  # weight of label prediction
     negatives: float = MISSING  # weight of dissimilar items in a triplet
     margin: float = MISSING  # how far they shall be, root mean square over bits
     adversarial: float = MISSING  # weight of the modality classifier
@@ -107,6 +107,7 @@ class SSAHConfig(SemanticMethodConfig):
     beta: float = MISSING  # weight of label prediction
     adversarial: float = MISSING  # weight of the discriminators
     label_hidden: int = MISSING  # width of the first layer of the label network
+    label_epochs: int = MISSING  # passes over the labels in which it learns alone
 
 
 @dataclass
@@ -121,6 +122,25 @@ class DADHConfig(SemanticMethodConfig):
     theta: float = MISSING  # weight of the distance within a pair
     penalty: float = MISSING  # weight of the gradient penalty of the discriminators
     gamma: float = MISSING  # weight of relaxed codes, beside labels, in discrete codes
+
+
+@dataclass
+class CPAHConfig(SemanticMethodConfig):
+    """CPAH."""
+
+    _target_: str = "aach_lightning.targets.cpah.CPAHModule"
+    alpha: float = MISSING  # weight of consistency and label classification
+    beta: float = MISSING  # weight of quantisation
+    adversarial: float = MISSING  # weight of the discriminator
+    penalty: float = MISSING  # weight of its gradient penalty
+
+
+@dataclass
+class DCHMTConfig(MethodConfig):
+    """DCHMT."""
+
+    _target_: str = "aach_lightning.targets.dchmt.DCHMTModule"
+    vartheta: float = MISSING  # share of bits in which dissimilar items shall differ
 
 
 @dataclass
@@ -156,7 +176,9 @@ METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "acmr_schema": ACMRConfig,
     "checkpoint_schema": CheckpointConfig,
     "cmhh_schema": CMHHConfig,
+    "cpah_schema": CPAHConfig,
     "dadh_schema": DADHConfig,
+    "dchmt_schema": DCHMTConfig,
     "dcmh_schema": DCMHConfig,
     "dgcpn_schema": DGCPNConfig,
     "djsrh_schema": DJSRHConfig,

@@ -20,8 +20,8 @@ from aach_lightning.runtime.validate_checkpoint import check_checkpoint
 from aach_lightning.runtime.validate_method import check_method
 
 TARGETS = (
-    *("acmr", "checkpoint", "cmhh", "dadh", "dcmh", "dgcpn"),
-    *("djsrh", "http", "jdsh", "onnx", "ssah", "torchscript"),
+    *("acmr", "checkpoint", "cmhh", "cpah", "dadh", "dchmt", "dcmh"),
+    *("dgcpn", "djsrh", "http", "jdsh", "onnx", "ssah", "torchscript"),
 )
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,

@@ -11,7 +11,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
-from aach_lightning.networks.inference import hash_pairs
+from aach_lightning.networks.inference import relax_pairs
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.method_schemas import CheckpointConfig, HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
@@ -52,13 +52,14 @@ def _ensure_defended(config: RunConfig, pairs: Pairs, split: Split, target: Arti
         network = with_defence(load_target(config.target, pairs, target), build_defence(config.target.defence))
         everything = np.arange(len(pairs), dtype=np.int64)
         device, description = compute_device(config.trainer), "target hashes the collection, defended"
-        index = CodeIndex(*hash_pairs(network, pairs.batch, everything, device, description))
+        relaxed = relax_pairs(network, pairs.batch, everything, device, description)
         if not ranks.is_first():
             return
         for name in (NETWORK, *KEPT.values()):
             if (target.path / name).exists():
                 _link(target.path / name, folder / name)
-        write_index(folder, config, pairs, split, index, int(read_report(target)["best_epoch"]))
+        epoch = int(read_report(target)["kept_epoch"])
+        write_index(folder, config, pairs, split, CodeIndex.of(relaxed), epoch, relaxed)
 
     return store.get_or_build("defended", depends_on, build)
 

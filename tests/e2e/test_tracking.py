@@ -183,7 +183,7 @@ def test_a_trained_stage_is_a_run_of_its_own_kind(
     assert (job.run.job_type, job.run.display_name, job.exit_code) == ("surrogate", "M=30 seed=0", 0)
     assert set(job.axes.values()) - {""} == {"surrogate/step"}
     assert 0 <= job.summary["report/surrogate/bit_agreement_image"] <= 1
-    assert job.summary["report/target/best_epoch"] in (0, 1)
+    assert job.summary["report/target/kept_epoch"] in (0, 1)
     cli.train(compose_toy("stage=surrogate", OFFLINE))  # finds both
     assert len(run_files(tmp_path)) == 1
     assert not list((tmp_path / "store").glob("train/*"))  # nothing is left to continue

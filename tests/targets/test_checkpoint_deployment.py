@@ -68,7 +68,7 @@ def test_the_index_holds_the_codes_that_the_door_gives(build: Build, pairs: Pair
     black_box, door = open_target(config, pairs, artifact)
     assert torch.equal(black_box.query(batch.images[:5], batch.texts[:5])[0], codes[0][:5])
     assert torch.equal(door.text_codes(batch.texts), codes[1])
-    assert read_report(artifact)["best_epoch"] == 0
+    assert read_report(artifact)["kept_epoch"] == 0
 
 
 def test_equal_files_are_one_target_wherever_they_lie(build: Build, files: tuple[Path, Path], tmp_path: Path) -> None:
