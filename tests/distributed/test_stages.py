@@ -43,7 +43,7 @@ ENSEMBLE = (
     *("surrogate.seeds=2", "surrogate.adversarial.epsilon=2", "budget.selection=coverage"),
     *("attack.modality=image", "evaluation.white_box=false"),
 )
-SEARCHING = ("attack=square", "attack.queries=60")
+SEARCHING = ("attack=square", "attack.queries=60", "evaluation.trace=[]")
 
 pytestmark = [
     pytest.mark.skipif(not distributed.is_gloo_available(), reason="needs torch with gloo"),
