@@ -1,5 +1,6 @@
 """Systems that answer with ids of a gallery, as a user attacks them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -64,3 +65,15 @@ def test_what_needs_codes_is_refused(forms: dict[str, Any]) -> None:
         assert run.status == 2
         assert message in run.errors
         assert "Traceback" not in run.output + run.errors
+
+
+def test_what_a_result_of_codes_depends_on_says_nothing_of_lists(forms: dict[str, Any], launcher: Any) -> None:
+    found = {
+        store: [
+            json.loads(path.read_text())["depends_on"] for path in launcher.store(store).glob("result/*/artifact.json")
+        ]
+        for store in ("first", "answers")
+    }
+    assert found["first"]
+    assert all("answer" not in depends_on["config"] for depends_on in found["first"])
+    assert {depends_on["config"]["answer"]["name"] for depends_on in found["answers"]} == {"ranks", "topk"}

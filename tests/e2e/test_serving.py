@@ -13,6 +13,8 @@ import pytest
 
 from tests.e2e.conftest import LIMIT, ROOT, Launcher, Run
 
+pytestmark = pytest.mark.timeout(600)
+
 KEY = "a-key-for-this-test-only"
 
 
@@ -61,7 +63,6 @@ def test_an_attack_on_a_service_finds_what_one_in_the_same_process_finds(
         there = attacked(address)
         port = address.rpartition(":")[2]
         moved = attacked(f"http://localhost:{port}", "target.method.items=8")
-        ranked = attacked(address, "answer=ranks", "answer.gallery=40", "attack.modality=text")
     for key in ("rows", "chance", "queries", "surrogate", "data"):
         assert there.result[key] == here.result[key], key
     assert there.result["target"]["index_items"] == 320
@@ -69,8 +70,6 @@ def test_an_attack_on_a_service_finds_what_one_in_the_same_process_finds(
     assert "finished before" not in there.output
     assert "finished before" in moved.output  # whoever answers is the same
     assert moved.lasting == there.lasting
-    (row,) = [row for row in ranked.result["rows"] if row["query"] == "attack"]
-    assert (row["needs"], row["pairs_queried"]) == ("ranks", 40)
     with served(launcher, (*scenes, f"serving.port={port}", "target.seed=1"), tmp_path / "other") as again:
         assert again == address
         other = attacked(again)
