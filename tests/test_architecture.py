@@ -34,6 +34,7 @@ ONLY_IN = {
     "onnxruntime": f"{PACKAGE}.targets.checkpoints.onnx_pair",
     "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
+    "jinja2": f"{PACKAGE}.reports.page",
     "sentence_transformers": f"{PACKAGE}.data.encoder",
     "transformers": f"{PACKAGE}.data.encoder",
     "huggingface_hub": f"{PACKAGE}.data.encoder",

@@ -34,6 +34,14 @@ class Quantisation(StrEnum):
     code = "code"
 
 
+class AnswerName(StrEnum):
+    """What a service answers with."""
+
+    codes = "codes"
+    ranks = "ranks"  # ids of a gallery, all of them, nearest first
+    topk = "topk"  # the first of these
+
+
 class Selection(StrEnum):
     """Which pairs an attacker sends."""
 

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _LEARN = "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net"
 _CONVERT = "python -m aach_lightning.targets check tells whether its images should be converted otherwise"
-NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
+NETWORK, INDEX, REPORT, SPLIT = "network.safetensors", "index.safetensors", "report.json", "split.json"
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, ind
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
     advice = _LEARN if not isinstance(config.target.method, CheckpointConfig) else _CONVERT
     write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch, advice))
-    split.save(folder / "split.json")
+    split.save(folder / SPLIT)
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
 
 

@@ -246,6 +246,8 @@ def test_equal_curves_written_once_and_over_all_items(worlds: Path) -> None:
 def test_one_output_tree(worlds: Path) -> None:
     assert sorted(path.name for path in (worlds / "output" / "images-3").iterdir()) == [
         "attack.png",
+        "curves.json",
+        "gallery.json",
         "result.json",
         "split.json",
     ]
