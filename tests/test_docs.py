@@ -1,7 +1,10 @@
 import csv
 import doctest
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,11 +23,20 @@ from aach_lightning.targets.serve import register_serving
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 COMMANDS_OF_HYDRA = ("train.py", "attack.py", "serve.py")
-PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+OPTIONS_WITH_A_WORD = ("--cfg", "--info")
+HELP = ROOT / "conf" / "hydra" / "default.yaml"
+PAGES = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def examples_of_help() -> list[str]:
+    """The lines of `--help` below "Examples:", without what stands beside them."""
+    _, _, below = HELP.read_text(encoding="utf-8").partition("Examples:\n")
+    lines = [line.strip() for line in below.splitlines()]
+    return [re.split(r" {3,}", line)[0] for line in lines if line.startswith("python ")]
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -35,6 +47,8 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 words = shlex.split(line, comments=True)
                 if words[:1] == ["python"]:
                     yield page.name, words[1:]
+    for line in examples_of_help():
+        yield "--help", shlex.split(line)[1:]
 
 
 COMMANDS = list(commands())
@@ -66,6 +80,8 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         overrides = [word.replace("=DIR", f"={tmp_path}") for word in options.overrides]
         assert compose_job(make_jobs(methods, overrides)[0], tmp_path)  # tests/benchmark composes all of a plan
         return
+    if words[0] == "-m" and words[1].startswith("mylab."):
+        return  # tests/e2e/test_extending.py runs it
     if words[:2] == ["-m", "aach_lightning.targets.serve"]:
         program, arguments = "serve.py", words[2:]
     if words[:3] == ["-m", "aach_lightning.targets", "check"]:
@@ -73,7 +89,8 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
     assert program in COMMANDS_OF_HYDRA or (ROOT / program).is_file(), words
     if program not in COMMANDS_OF_HYDRA:
         return
-    overrides = [word for word in arguments if not word.startswith("-") and word != "job"]
+    taken = {place + 1 for place, word in enumerate(arguments) if word in OPTIONS_WITH_A_WORD}
+    overrides = [word for place, word in enumerate(arguments) if not word.startswith("-") and place not in taken]
     if {"-m", "--multirun"} & set(arguments):
         assert OverridesParser.create().parse_overrides(overrides)
         return
@@ -82,6 +99,48 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         register_serving()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         assert compose(program.removesuffix(".py"), [*overrides, "paths.output=out"])
+
+
+def test_help_names_every_group_that_a_run_chooses_from() -> None:
+    text = HELP.read_text(encoding="utf-8")
+    assert len(examples_of_help()) == 5
+    shown = set(re.findall(r"\$\{choices:([\w/]+)\}", text))
+    groups = {str(file.parent.relative_to(ROOT / "conf")) for file in (ROOT / "conf").glob("*/**/*.yaml")}
+    # one option, chosen by others, or none of a run's
+    assert groups - shown == {"attack/search", "benchmark", "budget", "hydra", "paths", "sweep", "target/method"}
+
+
+def test_help_is_shown_with_the_choices() -> None:
+    done = subprocess.run(
+        [sys.executable, "attack.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stderr == ""
+    assert "nes, sdha, signhunter, square, universal" in done.stdout
+    assert "$" not in done.stdout
+    assert "_schema" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """The command of `make docs`, into another folder."""
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason="the extra `docs` is not installed")
+    (command,) = re.findall(r"^\t\.venv/bin/python (-m sphinx .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    words = [word.replace("build/", f"{tmp_path}/") for word in shlex.split(command)]
+    assert {"-W", "--keep-going"} < set(words)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    site = tmp_path / "docs"
+    for page in DOCS.rglob("*.md"):
+        assert (site / page.relative_to(DOCS)).with_suffix(".html").is_file(), page
+    method = (site / "method.html").read_text(encoding="utf-8")
+    assert method.count("<math") > 40
+    assert not re.search(r"\$[^<\n]*\\", method)  # no formula left as it was typed
+    assert not re.search(r'(src|href)="(https?:)?//[^"]*\.(js|css)', method)  # nothing is loaded from elsewhere
+    assert "exchanged_triplet" in (site / "api" / "attacks.html").read_text(encoding="utf-8")
 
 
 def test_the_table_of_your_own_pairs_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.attack_schemas import AttackConfig
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.choices import LoggerName, TextForm
-from aach_lightning.runtime.instantiate import instantiate
+from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.schemas import RunConfig
 
 
@@ -36,7 +36,7 @@ def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Spac
 
 def make_objective(config: AttackConfig) -> Objective:
     """The objective that the configuration names."""
-    return cast(Objective, instantiate(asdict(config.objective)))
+    return cast(Objective, instantiate(with_arguments(config.objective)))
 
 
 def build_bank(

@@ -1,6 +1,7 @@
 """Typed configuration of how delta is learned."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -69,6 +70,13 @@ class TargetCodeObjectiveConfig(ObjectiveConfig):
     _target_: str = f"{_OBJECTIVES}.target_code.TargetCode"
 
 
+@dataclass
+class CustomObjectiveConfig(ObjectiveConfig):
+    """One of your own."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the class that _target_ names
+
+
 OBJECTIVE_SCHEMAS: dict[str, type[ObjectiveConfig]] = {
     "triplet_schema": TripletObjectiveConfig,
     "cmla_schema": CmlaObjectiveConfig,
@@ -76,6 +84,7 @@ OBJECTIVE_SCHEMAS: dict[str, type[ObjectiveConfig]] = {
     "sdha_schema": SdhaObjectiveConfig,
     "mainstay_schema": MainstayObjectiveConfig,
     "target_code_schema": TargetCodeObjectiveConfig,
+    "custom_schema": CustomObjectiveConfig,
 }
 
 

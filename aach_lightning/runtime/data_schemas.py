@@ -1,6 +1,7 @@
 """The typed configuration of the data sets, one class an option of conf/data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -86,6 +87,13 @@ class CocoConfig(OriginalConfig, SentencesConfig):
     caption_seed: int = MISSING  # chooses one caption of each image
 
 
+@dataclass
+class CustomDataConfig(DataConfig):
+    """data=custom: a reader of your own."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the function that _target_ names
+
+
 DATA_SCHEMAS: dict[str, type[DataConfig]] = {
     "scenes_schema": ScenesConfig,
     "pairs_schema": FolderConfig,
@@ -93,5 +101,6 @@ DATA_SCHEMAS: dict[str, type[DataConfig]] = {
     "mirflickr25k_schema": MirFlickrConfig,
     "nuswide_schema": NusWideConfig,
     "mscoco_schema": CocoConfig,
+    "custom_schema": CustomDataConfig,
 }
 """Name in the defaults lists of conf/data to schema."""

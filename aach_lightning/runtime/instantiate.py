@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,16 @@ def instantiate(config: Mapping[str, Any] | DictConfig, **extra: Any) -> Any:
         if cause is not None and not isinstance(cause, TypeError | ValueError | ImportError):
             raise cause from error
         raise ConfigError(f"_target_={plain['_target_']}: {str(cause or error).strip()}") from error
+
+
+def with_arguments(config: Any) -> dict[str, Any]:
+    """A dataclass of the configuration as a plain dict for `instantiate`.
+
+    What the options called `custom` hold under `arguments`, which no schema can know, stands beside the other keys, and
+    never in the place of one.
+    """
+    plain: dict[str, Any] = asdict(config)
+    return {**plain.pop("arguments", {}), **plain}
 
 
 def partial_of(config: Mapping[str, Any]) -> "partial[Any]":
@@ -102,7 +113,7 @@ def _check(target: str) -> None:
     try:
         found = get_object(target)
     except Exception as error:  # importing a module can raise anything
-        raise ConfigError(f"_target_={target} cannot be found: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"_target_={target} cannot be found: {' '.join(str(error).splitlines()[:2])}") from error
     home = f"{getattr(found, '__module__', '')}."
     if not callable(found) or not home.startswith(prefixes):
         raise ConfigError(f"_target_={target} leads to {found!r}, which is defined in {home[:-1] or '?'}: {advice}")

@@ -11,6 +11,7 @@ from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMA
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
 from aach_lightning.runtime.method_schemas import METHOD_SCHEMAS
+from aach_lightning.runtime.options import choices
 from aach_lightning.runtime.search_schemas import SEARCH_SCHEMAS
 from aach_lightning.runtime.split_schemas import SplitConfig
 from aach_lightning.runtime.surrogate_schemas import MINING_SCHEMAS, BudgetConfig, MiningConfig, SurrogateConfig
@@ -84,6 +85,7 @@ def if_null(value: Any, first: Any, second: Any) -> Any:
 
 # here and not below: the processes of a launcher import this file, but nobody calls anything in it there
 OmegaConf.register_new_resolver("if_null", if_null, replace=True)
+OmegaConf.register_new_resolver("choices", choices, replace=True)
 
 
 def register_schemas() -> None:

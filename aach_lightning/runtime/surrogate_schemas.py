@@ -1,6 +1,7 @@
 """Typed configuration of what an attacker asks, and of what learns from the answers."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -60,6 +61,13 @@ class RandomMiningConfig(MiningConfig):
 
 
 @dataclass
+class CustomMiningConfig(MiningConfig):
+    """A miner of your own."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the class that _target_ names
+
+
+@dataclass
 class AugmentationConfig:
     """Random views of queried images; they cost no query. Needs image_net.frozen=false."""
 
@@ -107,4 +115,5 @@ MINING_SCHEMAS: dict[str, type[MiningConfig]] = {
     "semi_hard_schema": SemiHardMiningConfig,
     "rank_schema": RankMiningConfig,
     "random_schema": RandomMiningConfig,
+    "custom_schema": CustomMiningConfig,
 }

@@ -20,7 +20,7 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
 from aach_lightning.runtime.choices import Selection, Supervision
 from aach_lightning.runtime.files import write_json
-from aach_lightning.runtime.instantiate import instantiate
+from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
@@ -154,7 +154,7 @@ def _train(
         seen = np.concatenate([rows, gallery])
         read = [encode_images(half, pairs, seen, "surrogate reads the images", device) for half in halves]
         features = torch.cat(read, dim=1)
-    miner = cast(Miner, instantiate(asdict(config.mining)))
+    miner = cast(Miner, instantiate(with_arguments(config.mining)))
     asks = surrogate.learns_from is Supervision.codes
     data: SurrogateDataModule | PublicDataModule
     if asks and len(gallery):

@@ -142,10 +142,11 @@ class Launcher:
             folders.append(folder)
         request, answer = self.folder / f"{self.count}.request", self.folder / f"{self.count}.answer"
         request.write_text(json.dumps(listed))
+        path = os.pathsep.join([str(ROOT), self.environment.get("PYTHONPATH", "")])
         subprocess.run(
             [sys.executable, str(Path(__file__).with_name("forked.py")), str(request), str(answer)],
             cwd=ROOT,
-            env={**self.environment, "PYTHONPATH": str(ROOT)},
+            env={**self.environment, "PYTHONPATH": path},
             timeout=LIMIT,
             check=True,
         )
