@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aach_lightning.reports.measurements import REFERENCES
 from aach_lightning.reports.sheet import Cell, Column, Sheet, number, words
 from aach_lightning.reports.summary import half_width
 from aach_lightning.reports.table import DIRECTIONS
@@ -14,7 +13,7 @@ from aach_lightning.reports.table import DIRECTIONS
 SETTING = ["place", "epsilon", "text_epsilon"]
 _KEY = [*SETTING, "direction", "query", "label", "paid"]
 _MEANS = ("drop", "bound", "distance", "rms", "psnr", "ssim", "seconds", "items")
-_ORDER = {"clean": 0, "noise": 1, "attack": 2, "white_box": 3, "chance": 4}
+_ORDER = {"clean": 0, "noise": 1, "edits": 1, "attack": 2, "white_box": 3, "chance": 4}
 _NEEDS = {"nothing": 0, "nothing, labels": 1, "codes": 2, "codes, labels": 3}
 _STEADY = 1e-9
 MISSING = "missing"
@@ -128,7 +127,9 @@ def _numbers(query: str, own: pd.DataFrame) -> list[Cell]:
     cell = own.iloc[0]
     mean, half, n = float(cell["mean"]), float(cell["high"] - cell["mean"]), int(cell["n"])
     text = f"{mean:.3f}"
-    if n > 1 and not (query in REFERENCES and half < _STEADY):  # clean and chance: no question of the attacker's seed
+    if n > 1 and not (
+        query in ("clean", "chance") and half < _STEADY
+    ):  # clean and chance: no question of the attacker's seed
         text += f" ±{half:.3f}"
     if query in ("clean", "chance"):
         return [Cell(text, mean), Cell(""), Cell("")]

@@ -18,7 +18,7 @@ COLUMNS = (
     "epsilon",
     "text_epsilon",
     "direction",
-    "query",  # clean, noise, attack, white_box, chance
+    "query",  # clean, noise, edits (noise of edited texts), attack, white_box, chance
     "label",  # name of the attacker
     "replicate",
     "budget",  # M that was allowed
@@ -34,8 +34,14 @@ COLUMNS = (
     "ssim",
     "seconds",  # to craft the changes
 )
-REFERENCES = {"clean": "clean queries", "noise": "random noise", "chance": "chance"}
 BOUND = "white-box bound"
+REFERENCES = {
+    "clean": "clean queries",
+    "noise": "random noise",
+    "edits": "random edits",
+    "white_box": BOUND,
+    "chance": "chance",
+}
 _ATTACKER = ("attack.", "budget.", "mining.", "surrogate.")  # keys that describe the attacker, not what is attacked
 _SAID = ("attack.name", "target.name", "target.code_length", "target.defence", "target.adversarial", "data.name")
 _AXES = ("budget.pairs", "attack.epsilon", "attack.text_epsilon")
@@ -112,7 +118,7 @@ def _of_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
             "budget": card.budget_pairs,
         }
         row = {**shared, **_numbers(card.row, card.data.get("attacked"))}
-        label = REFERENCES.get(card.row.query) or (BOUND if card.row.query == "white_box" else card.method)
+        label = REFERENCES.get(_kind(card.row), card.method)
         rows.append({**row, "label": printable(label), "seconds": card.seconds if card.seconds >= _WORKED else None})
         rows.append({**shared, **_chance(card.chance)})
     return rows
@@ -161,7 +167,7 @@ def _of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> l
         for row, content in zip(result.rows, _contents(result), strict=True):
             if content in told:
                 continue
-            label = REFERENCES.get(row.query) or (BOUND if row.query == "white_box" else name)
+            label = REFERENCES.get(_kind(row), name)
             half = "image" if row.direction == "I2T" else "text"
             seconds = result.stages.get(f"{row.query} {half}", {}).get("seconds", 0.0)
             rows.append(
@@ -182,10 +188,15 @@ def _of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> l
     return rows
 
 
+def _kind(row: Row) -> str:
+    """Kind of a row; random edits of words are another noise than random signs."""
+    return "edits" if row.query == "noise" and row.words is not None else row.query
+
+
 def _numbers(row: Row, attacked: Any) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in _NUMBERS},
-        "query": row.query,
+        "query": _kind(row),
         "pairs": row.pairs_queried,
         "items": row.items_queried / attacked if isinstance(attacked, int) and attacked > 0 else np.nan,
         "needs": row.needs + (", labels" if row.labels else ""),

@@ -111,3 +111,10 @@ def collect_nothing() -> tuple[Any, ...]:
 )
 def test_a_system_in_words(flat: dict[str, Any], words: str) -> None:
     assert system(flat) == words
+
+
+def test_random_edits_are_another_noise(card: MakeCard) -> None:
+    cards = [card("noise", 0.7, "noise"), card("noise", 0.6, "noise", row_words=2.0)]
+    table = measurements(Collection(*collect_nothing()), cards)
+    maps = dict(zip(table["label"], table["map"], strict=True))
+    assert (maps["random noise"], maps["random edits"]) == (0.7, 0.6)

@@ -33,7 +33,7 @@ def attacker_panels(cells: pd.DataFrame) -> Iterator[Panel]:
     for direction in directions_of(cells):
         own = cells[cells["direction"] == direction]
         strongest = own[own["query"] == "attack"].sort_values("mean", ascending=False)[-MOST:]
-        rows = pd.concat([own[own["query"].isin(["noise", "white_box"])], strongest])
+        rows = pd.concat([own[own["query"].isin(["noise", "edits", "white_box"])], strongest])
         rows = rows.sort_values("mean", ascending=False, kind="stable")
         if rows.empty:
             continue

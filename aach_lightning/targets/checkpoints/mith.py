@@ -6,8 +6,8 @@ it is shared by both sides and stored twice. The other one comes from all other 
 gives itself to those of the K concepts, in which it has positive values by the layers above, and to at most 8 of them;
 a concept is the mean of its tokens, weighted by a softmax of these values, and zero without any; a sine for its place
 is added; transformer blocks mix the concepts, and a linear layer for each bit with a tanh hashes its own. Tokens that
-fill up and the end of a text are not counted, the former are hidden from attention as well. The 8, the GELU and that
-all is so are options of that code at their defaults, and no part of a file. Images and texts are those of DCHMT.
+fill up and the end of a text are not counted, the former are hidden from attention as well. The 8 and the GELU are
+options of that code at their defaults, and no part of a file. Images and texts are those of DCHMT.
 """
 
 from functools import partial
