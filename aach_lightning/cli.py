@@ -1,6 +1,5 @@
 """The two commands, each a list of steps."""
 
-import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from rich.console import Console
 
 from aach_lightning.attacks.build import attack_space
 from aach_lightning.attacks.items import Modality
-from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.protocols.choose import split_note, split_pairs
@@ -30,12 +28,12 @@ from aach_lightning.evaluation.targeted import choose_aim
 from aach_lightning.evaluation.trace import measure_trace
 from aach_lightning.evaluation.words import check_words, draw_edits, edits_texts, word_changes
 from aach_lightning.reports.picture import picture_title, save_picture
+from aach_lightning.reports.run_folder import ADVERSARIAL, PICTURE, RESULT, SPLIT, WORDS, publish, show_folder
 from aach_lightning.reports.table import show, show_report
 from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
-from aach_lightning.reports.words import show_words
 from aach_lightning.runtime import choices, ranks
 from aach_lightning.runtime.choices import SourceName, Stage
-from aach_lightning.runtime.files import digest_json, write_bytes, write_json
+from aach_lightning.runtime.files import digest_json, write_json
 from aach_lightning.runtime.loggers import log_folder, track
 from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
@@ -51,9 +49,6 @@ from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.checkpoint_deployment import method_identity
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
-
-RESULT, PICTURE, SPLIT, WORDS, ADVERSARIAL = "result.json", "attack.png", "split.json", "words.json", "adversarial"
-BESIDE = (SPLIT, CURVES, PICTURE, GALLERY, WORDS)  # what may lie beside a result
 
 
 def train(config: RunConfig) -> None:
@@ -88,7 +83,7 @@ def attack(config: RunConfig) -> None:
 def measure(config: RunConfig) -> None:
     """The same without a word: what was found is written into the folder of the run."""
     finished = _finish(config)
-    ranks.on_first(lambda: _publish(config, finished))
+    ranks.on_first(lambda: publish(finished.path, Path(config.paths.output)))
 
 
 def _finish(config: RunConfig) -> Artifact:
@@ -208,30 +203,10 @@ def _depends_on(config: RunConfig, pairs: Pairs, split: Split, remote: Artifact 
     return {"config": plain, "data": data, **numerics(config.trainer)}
 
 
-def _publish(config: RunConfig, finished: Artifact) -> Result:
-    """Put a result into the folder of the run."""
-    output = Path(config.paths.output)
-    saved = sorted((finished.path / ADVERSARIAL).rglob("*.*"), key=lambda file: (file.name == MANIFEST, file))
-    names = [str(file.relative_to(finished.path)) for file in saved]
-    for name in (*names, *BESIDE, RESULT):  # the result last: where it is, the others are
-        if (finished.path / name).exists():
-            write_bytes(output / name, (finished.path / name).read_bytes())
-    return Result.load(output / RESULT)
-
-
 def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
     output = Path(config.paths.output)
-    show(_publish(config, finished), console)
-    if (output / ADVERSARIAL).exists():
-        console.print(f"adversarial queries: {output / ADVERSARIAL}", markup=False, soft_wrap=True)
-    if (output / WORDS).exists():
-        show_words(json.loads((output / WORDS).read_text(encoding="utf-8")), console)
-        console.print(f"words:   {output / WORDS}", markup=False, soft_wrap=True)
-    if not finished.built:
-        console.print(f"finished before: {finished.path}", markup=False, soft_wrap=True)
-    console.print(f"result:  {output / RESULT}", markup=False, soft_wrap=True)
-    if (output / PICTURE).exists():
-        console.print(f"picture: {output / PICTURE}", markup=False, soft_wrap=True)
+    show(publish(finished.path, output), console)
+    show_folder(output, None if finished.built else finished.path, console)
     show_run(config.logger, finished.path, console)
 
 

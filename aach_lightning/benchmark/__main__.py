@@ -17,6 +17,7 @@ from aach_lightning.benchmark.table import markdown
 from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
+from aach_lightning.reports.run_folder import ADVERSARIAL, RESULT
 from aach_lightning.runtime.compose import CONF
 from aach_lightning.runtime.errors import AachError, is_reported
 from aach_lightning.runtime.failures import forget_failure, keep_failure
@@ -104,11 +105,11 @@ def _run_all(jobs: Sequence[Job], configs: Sequence[RunConfig], errors: Console)
 
 def _read(job: Job, config: RunConfig) -> list[Card]:
     output = Path(config.paths.output)
-    if not (output / cli.RESULT).exists():
+    if not (output / RESULT).exists():
         return []
-    manifest = output / cli.ADVERSARIAL / MANIFEST
+    manifest = output / ADVERSARIAL / MANIFEST
     saved = digest(manifest.read_bytes()) if config.evaluation.save_adversarial else None
-    return cards_of(job, Result.load(output / cli.RESULT), _hardware(config), saved)
+    return cards_of(job, Result.load(output / RESULT), _hardware(config), saved)
 
 
 def _hardware(config: RunConfig) -> str:
