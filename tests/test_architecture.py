@@ -30,8 +30,11 @@ LONGER: dict[str, int] = {}
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
+    "torch.jit": f"{PACKAGE}.targets.checkpoints.torchscript",
+    "onnxruntime": f"{PACKAGE}.targets.checkpoints.onnx_pair",
     "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
+    "jinja2": f"{PACKAGE}.reports.page",
     "sentence_transformers": f"{PACKAGE}.data.encoder",
     "transformers": f"{PACKAGE}.data.encoder",
     "huggingface_hub": f"{PACKAGE}.data.encoder",
@@ -53,6 +56,7 @@ ONLY_INSIDE = (
     "starlette",
     "uvicorn",
     "pydantic",
+    "onnxruntime",
 )
 NOWHERE = ("torchvision", "lightning", "pickle.load", "pickle.loads", "torch.hub")
 

@@ -84,6 +84,8 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         return  # tests/e2e/test_extending.py runs it
     if words[:2] == ["-m", "aach_lightning.targets.serve"]:
         program, arguments = "serve.py", words[2:]
+    if words[:3] == ["-m", "aach_lightning.targets", "check"]:
+        program, arguments = "attack.py", words[3:]
     assert program in COMMANDS_OF_HYDRA or (ROOT / program).is_file(), words
     if program not in COMMANDS_OF_HYDRA:
         return

@@ -11,13 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aach_lightning import cli
-from aach_lightning.benchmark.card import Card, cards_of, with_shares
-from aach_lightning.benchmark.plan import CONF, Job, chosen_methods, compose_job, load_plan, make_jobs
+from aach_lightning.benchmark.cards import cards_of, with_shares
+from aach_lightning.benchmark.plan import Job, chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.data.adversarial_set import MANIFEST
+from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
+from aach_lightning.reports.run_folder import ADVERSARIAL, RESULT
+from aach_lightning.runtime.compose import CONF
 from aach_lightning.runtime.errors import AachError, is_reported
 from aach_lightning.runtime.failures import forget_failure, keep_failure
-from aach_lightning.runtime.files import write_bytes
+from aach_lightning.runtime.files import digest, write_bytes
 from aach_lightning.runtime.interrupts import remembered_interrupts
 from aach_lightning.runtime.launch import run_in_processes
 from aach_lightning.runtime.schemas import RunConfig
@@ -100,8 +104,12 @@ def _run_all(jobs: Sequence[Job], configs: Sequence[RunConfig], errors: Console)
 
 
 def _read(job: Job, config: RunConfig) -> list[Card]:
-    file = Path(config.paths.output) / cli.RESULT
-    return cards_of(job, Result.load(file), _hardware(config)) if file.exists() else []
+    output = Path(config.paths.output)
+    if not (output / RESULT).exists():
+        return []
+    manifest = output / ADVERSARIAL / MANIFEST
+    saved = digest(manifest.read_bytes()) if config.evaluation.save_adversarial else None
+    return cards_of(job, Result.load(output / RESULT), _hardware(config), saved)
 
 
 def _hardware(config: RunConfig) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -13,12 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from aach_lightning.runtime.compose import CONF, compose_config
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.schemas import RunConfig
 
-CONF = Path(__file__).parents[2] / "conf"
 SEED = "seed"
 
 
@@ -120,11 +118,7 @@ def compose_job(job: Job, output: Path) -> RunConfig:
     Raises:
         ConfigError: If there is a mistake in it.
     """
-    register_schemas()
-    path = str(output).replace("\\", "\\\\").replace("'", "\\'")
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = compose("attack", [*job.overrides, f"paths.output='{path}'"])
-    except (HydraException, OmegaConfBaseException) as error:
+        return compose_config(job.overrides, output)
+    except ConfigError as error:
         raise ConfigError(f"{job.method}: {error}") from error
-    return checked_config(composed)

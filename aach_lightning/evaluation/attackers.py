@@ -21,7 +21,7 @@ from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.ensemble import soften
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.choices import BankName, SourceName, Supervision
+from aach_lightning.runtime.choices import AnswerName, BankName, SourceName, Supervision
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
@@ -30,6 +30,12 @@ from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.training import load_target
+
+REVEALED: dict[AnswerName, Needs] = {
+    AnswerName.codes: "codes",
+    AnswerName.ranks: "ranks",
+    AnswerName.topk: "top k",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Attacker:
         needs: What the attacker has of the target.
         labels: Whether it is told labels.
         known: int64, M rows of the data set whose codes it ranks.
-        answers: The target's codes of these, where it has asked for them.
+        answers: The target's codes of these, where it has asked for them; estimated ones where it got ranked lists.
         pairs: Pairs that it has paid for.
     """
 
@@ -109,7 +115,8 @@ def find_attackers(
     if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
         black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
     else:
-        black_box = Attacker("attack", network, surrogate.key, "codes", labels, answers.rows, answers, answers.spent)
+        needs = REVEALED[config.answer.name]
+        black_box = Attacker("attack", network, surrogate.key, needs, labels, answers.rows, answers, answers.spent)
     return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
 
 

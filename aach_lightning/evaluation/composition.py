@@ -6,7 +6,7 @@ from typing import Any
 from aach_lightning.attacks.items import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
-from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.result import Result, TracePoint
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.runtime.run import versions
 from aach_lightning.runtime.schemas import RunConfig
@@ -23,6 +23,7 @@ def compose_result(
     agreement: dict[str, float],
     evaluation_items: int,
     watch: Stopwatch,
+    trace: tuple[TracePoint, ...] = (),
 ) -> Result:
     """Put together what a run has measured.
 
@@ -35,6 +36,7 @@ def compose_result(
         agreement: Of the surrogate with the target; empty where there is none.
         evaluation_items: Images and texts that measurements have sent to the target.
         watch: Seconds and memory of the stages.
+        trace: The attack after fewer steps.
     """
     rows = tuple(row for outcome in outcomes.values() for row in outcome.rows)
     attacks = [row for row in rows if row.query == "attack"]
@@ -44,6 +46,7 @@ def compose_result(
             chance[f"{outcome.rows[0].direction}_targeted"] = outcome.targeted_chance
     plain: dict[str, Any] = asdict(config)
     del plain["paths"]
+    plain["answer"] = config.answer.described()
     return Result(
         rows=rows,
         chance=chance,
@@ -74,4 +77,5 @@ def compose_result(
         seed=config.seed,
         versions=versions(),
         stages=watch.stages,
+        trace=trace,
     )

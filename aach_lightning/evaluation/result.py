@@ -10,11 +10,12 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
 
-SCHEMA = "aach_lightning.result/2"
+SCHEMA = "aach_lightning.result/3"
+READABLE = (SCHEMA, "aach_lightning.result/2")  # 2 knows of no ranked answers
 
 Direction = Literal["I2T", "T2I"]
 Query = Literal["clean", "noise", "attack", "white_box"]
-Needs = Literal["nothing", "codes", "weights"]
+Needs = Literal["nothing", "top k", "ranks", "codes", "weights"]  # from the least to the most
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Row:
         ssim: None for texts.
         pairs_queried: What the attacker paid for the surrogate, in pairs; 0 where nothing was asked.
         items_queried: What it paid for codes of attacked items, clean or changed, one query each.
-        needs: What the row's attacker has of the target: "nothing", "codes", or "weights" and with them gradients.
+        needs: What the row's attacker has of the target: "nothing"; ranked ids of a gallery, the first ("top k") or all
+            ("ranks"); "codes"; or "weights" and with them gradients.
         labels: Whether the attacker was told labels.
         words: Mean number of words added or removed where texts are edited; else None.
         targeted_map: MAP where relevant is what a targeted attack wants to be found, over queries that are not relevant
@@ -64,6 +66,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TracePoint:
+    """What the attack did when it had taken some of its steps.
+
+    Attributes:
+        direction: "I2T" or "T2I".
+        steps: How many.
+        map: Mean average precision as of a `Row`.
+        rms: Mean root-mean-square change of an item.
+    """
+
+    direction: Direction
+    steps: int
+    map: float
+    rms: float
+
+
+@dataclass(frozen=True)
 class Result:
     """Everything that a table or a plot of this run needs, and what it takes to repeat it.
 
@@ -80,6 +99,7 @@ class Result:
         versions: Of Python and the libraries.
         stages: Seconds and peak memory of each stage, MiB.
         schema: Version of this form.
+        trace: The attack after fewer steps, where `evaluation.trace` asks for it.
     """
 
     rows: tuple[Row, ...]
@@ -93,6 +113,7 @@ class Result:
     versions: dict[str, str]
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
     schema: str = SCHEMA
+    trace: tuple[TracePoint, ...] = ()
 
     def row(self, direction: Direction, query: Query) -> Row | None:
         """The row of one kind of query, or None where it was not measured."""
@@ -112,20 +133,35 @@ class Result:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
+            if content.get("schema") not in READABLE:
+                known = " and ".join(map(repr, READABLE))
+                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
+            if content["schema"] != SCHEMA:
+                content |= {"schema": SCHEMA, "config": {**content["config"], "answer": {"name": "codes"}}}
             rows = tuple(Row(**row) for row in content.pop("rows"))
-            result = cls(rows=rows, **content)
-            _check_types(result, _KINDS_OF_RESULT)
+            trace = tuple(TracePoint(**point) for point in content.pop("trace", ()))
+            result = cls(rows=rows, trace=trace, **content)
+            check_types(result, _KINDS_OF_RESULT)
             for row in rows:
-                _check_types(row, _KINDS_OF_ROW)
+                check_row(row)
+            for point in trace:
+                check_types(point, _KINDS_OF_POINT)
             return result
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the result {path}: {error}") from error
 
 
-def _check_types(part: Result | Row, kinds: dict[str, Any]) -> None:
+def check_row(row: Row) -> None:
+    """Refuse values of another type than their field's, as `check_types`."""
+    check_types(row, _KINDS_OF_ROW)
+
+
+def check_types(part: Any, kinds: dict[str, Any]) -> None:
     """Refuse values of another type than their field's.
+
+    Args:
+        part: A dataclass.
+        kinds: Type of each field; of a tuple and of `Any` whatever there is.
 
     Raises:
         ValueError: If there is one.
@@ -138,12 +174,14 @@ def _check_types(part: Result | Row, kinds: dict[str, Any]) -> None:
 
 def _fits(value: Any, kind: Any) -> bool:
     origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any or origin is tuple:  # rows, each of which is checked on its own
+    if kind is Any or kind is Row or origin is tuple:  # rows, each of which is checked on its own
         return True
     if origin is Literal:
         return value in parts
     if origin is UnionType:
         return any(_fits(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(entry, parts[0]) for entry in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(entry, parts[1]) for entry in value.values())
     if kind is float:
@@ -153,4 +191,4 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-_KINDS_OF_RESULT, _KINDS_OF_ROW = get_type_hints(Result), get_type_hints(Row)
+_KINDS_OF_RESULT, _KINDS_OF_ROW, _KINDS_OF_POINT = map(get_type_hints, (Result, Row, TracePoint))

@@ -47,7 +47,7 @@ def surrogate_report(
         `map_i2t`, `map_t2i` of the surrogate's own codes and `target_map_i2t`, `target_map_t2i` of the target's, both
         on the held-out pairs alone. Empty where there are none.
     """
-    held_out = held_out[~np.isin(held_out, answers.rows)]
+    held_out = held_out[~np.isin(held_out, np.concatenate([answers.rows, answers.gallery]))]
     if not len(held_out):
         return {}
     images, texts = hash_pairs(surrogate, pairs.batch, held_out, device)

@@ -22,7 +22,8 @@ class Miner(Protocol):
         """Mine triplets.
 
         Args:
-            distances: int64, N x M. Hamming distance of N items of one modality to M of the other.
+            distances: int64, N x M. Hamming distance of N items of one modality to M of the other; float64 where it was
+                estimated from ranked lists.
             anchors: int64, rows of `distances` to mine for.
             generator: Source of all randomness.
 
@@ -100,7 +101,8 @@ class RankMiner:
         chosen = distances[anchors]
         items = chosen.shape[1]
         ties = torch.rand(chosen.shape, generator=generator, dtype=torch.float64)
-        ranking = (chosen + ties).argsort(dim=1)
+        shuffled = ties.argsort(dim=1)
+        ranking = shuffled.gather(1, chosen.gather(1, shuffled).argsort(dim=1, stable=True))
         head, tail = max(1, round(self.nearest * items)), max(1, round(self.farthest * items))
         draws = (len(anchors), self.per_anchor)
         positive = ranking.gather(1, torch.randint(head, draws, generator=generator))

@@ -4,6 +4,7 @@ from aach_lightning.networks.cnn_f import CNNF
 from aach_lightning.networks.efficientnet_lite import EfficientNetLite
 from aach_lightning.networks.hashing import Backbone, Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
+from aach_lightning.networks.text_identity import TextIdentity
 from aach_lightning.networks.text_mlp import TextMLP
 from aach_lightning.networks.text_multiscale import TextMultiScale
 
@@ -15,6 +16,7 @@ __all__ = [
     "HashHead",
     "HashingNetwork",
     "SmallCNN",
+    "TextIdentity",
     "TextMLP",
     "TextMultiScale",
     "binary_codes",

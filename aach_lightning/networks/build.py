@@ -47,7 +47,7 @@ def _encoder(config: EncoderConfig, code_length: int, **size: Any) -> Encoder:
             f"backbone {config.backbone['_target_']}: it must be an nn.Module with an integer attribute `width` "
             f"(number of features), received {type(backbone).__name__} with width={width!r}"
         )
-    return Encoder(backbone, HashHead(width, code_length, config.hidden, config.dropout), config.frozen)
+    return Encoder(backbone, HashHead(width, code_length, config.hidden, config.dropout, config.refined), config.frozen)
 
 
 def build_defence(config: DefenceConfig) -> nn.Module:

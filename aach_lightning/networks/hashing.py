@@ -6,6 +6,8 @@ from typing import Protocol, Self, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.networks.refined_linear import RefinedLinear
+
 
 @runtime_checkable
 class Backbone(Protocol):
@@ -26,15 +28,19 @@ class HashHead(nn.Sequential):
         code_length: K, number of bits.
         hidden: Width of a hidden ReLU layer; 0 for none.
         dropout: Share of features dropped while training, in [0, 1).
+        refined: Hash only the part of the features that both modalities have in common (`RefinedLinear`).
 
     Shapes: N x width float -> N x K float in (-1, 1).
     """
 
-    def __init__(self, width: int, code_length: int, hidden: int = 0, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, code_length: int, hidden: int = 0, dropout: float = 0.0, refined: bool = False
+    ) -> None:
         layers: list[nn.Module] = [nn.LayerNorm(width), nn.Dropout(dropout)]
         if hidden:
             layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout)]
-        super().__init__(*layers, nn.Linear(hidden or width, code_length), nn.Tanh())
+        last = RefinedLinear if refined else nn.Linear
+        super().__init__(*layers, last(hidden or width, code_length), nn.Tanh())
 
     def logits(self, inputs: Tensor) -> Tensor:
         """What the tanh gets: N x width -> N x K."""
@@ -43,7 +49,7 @@ class HashHead(nn.Sequential):
         return inputs
 
     def with_semantics(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What the last linear layer gets, N x (hidden or width), and the relaxed codes, N x K."""
+        """What the hash layer gets, N x (hidden or width), and the relaxed codes, N x K."""
         *before, linear, tanh = self
         for layer in before:
             inputs = layer(inputs)

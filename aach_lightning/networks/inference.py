@@ -43,7 +43,18 @@ def hash_pairs(
     device: torch.device,
     description: str = "",
 ) -> tuple[Tensor, Tensor]:
-    """Binary codes of pairs.
+    """Image codes and text codes of pairs, each int8 in {-1, +1}, N x K; arguments as of `relax_pairs`."""
+    return _map_pairs(network, read, rows, device, description, binary_codes)
+
+
+def relax_pairs(
+    network: HashingNetwork,
+    read: Callable[[NDArray[np.int64]], PairBatch],
+    rows: NDArray[np.int64],
+    device: torch.device,
+    description: str = "",
+) -> tuple[Tensor, Tensor]:
+    """Relaxed codes of pairs.
 
     Args:
         network: In eval mode; moved to `device`.
@@ -53,13 +64,24 @@ def hash_pairs(
         description: Shown beside a progress bar; empty for none.
 
     Returns:
-        Image codes and text codes, each int8 in {-1, +1}, N x K, on the CPU.
+        Those of images and of texts, each float32 in (-1, 1), N x K, on the CPU.
     """
+    return _map_pairs(network, read, rows, device, description, Tensor.float)
+
+
+def _map_pairs(
+    network: HashingNetwork,
+    read: Callable[[NDArray[np.int64]], PairBatch],
+    rows: NDArray[np.int64],
+    device: torch.device,
+    description: str,
+    form: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
     network = network.to(device)
 
     def compute(batch: NDArray[np.int64]) -> tuple[Tensor, ...]:
         found = read(batch).to(device)
-        return tuple(binary_codes(relaxed) for relaxed in network(found.images, found.texts))
+        return tuple(form(relaxed) for relaxed in network(found.images, found.texts))
 
     images, texts = map_batches(compute, rows, description)
     return images, texts

@@ -39,7 +39,7 @@ class Half:
     """What one half of a network makes of a batch of B items.
 
     Attributes:
-        semantics: B x F, what the last linear layer gets.
+        semantics: B x F, what the hash layer gets.
         codes: B x K in (-1, 1), relaxed codes.
     """
 

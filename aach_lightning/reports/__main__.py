@@ -1,14 +1,17 @@
-"""Gather many runs into one table: python -m aach_lightning.reports collect DIR."""
+"""Reports on many runs: python -m aach_lightning.reports collect DIR, build DIR, leaderboard DIR, verify CARD."""
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from aach_lightning.reports.build import build
+from aach_lightning.reports.card_commands import add_card_commands, run_leaderboard, run_verify
 from aach_lightning.reports.collect import Collection, collect
 from aach_lightning.reports.curves import MOST_BLOCKS, save_curves
 from aach_lightning.reports.export import write_csv, write_parquet
@@ -47,6 +50,23 @@ they may still run.
 """
 
 
+_PAGE_EPILOG = f"""
+DIR holds runs, sweeps (outputs/sweeps/NAME) or benchmarks (outputs/benchmark),
+at any depth. A run, and a card of the same run, count once. What is missing is
+shown as missing. The same files give the same page.
+
+files written:
+  index.html     the page: one file that loads nothing, for light and dark, for
+                 a phone too; tables are sorted by clicking a header
+  tables/*       the tables as Markdown, LaTeX (booktabs) and CSV; cells.csv has
+                 the numbers behind tables and figures with all digits
+  figures/*      the figures as SVG and PNG
+
+exit status: 0; {FAILED} after an error; {INCOMPLETE} when a result, a card, curves or a gallery
+could not be read and everything else was written.
+"""
+
+
 def command_line() -> argparse.ArgumentParser:
     """What can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m aach_lightning.reports", description="Reports on many runs.")
@@ -58,15 +78,24 @@ def command_line() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    collecting.add_argument("folder", metavar="DIR", type=Path, help="where the runs are")
-    collecting.add_argument("--to", type=Path, metavar="FOLDER", help="where the files go (default: DIR)")
-    collecting.add_argument(
-        "--over",
-        default="seed",
-        metavar="KEYS",
-        help="configuration keys whose combinations are the replicates, such as seed,target.seed (default: seed); "
-        "everything else that varies gets tables of its own",
+    building = commands.add_parser(
+        "build",
+        help="make a page of runs, sweeps and benchmarks, with tables and figures for a paper",
+        description="Make one self-contained page of everything below DIR.",
+        epilog=_PAGE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_card_commands(commands)
+    for command, default in ((collecting, "DIR"), (building, "DIR/report")):
+        command.add_argument("folder", metavar="DIR", type=Path, help="where the runs are")
+        command.add_argument("--to", type=Path, metavar="FOLDER", help=f"where the files go (default: {default})")
+        command.add_argument(
+            "--over",
+            default="seed",
+            metavar="KEYS",
+            help="configuration keys whose combinations are the replicates, such as seed,target.seed (default: seed); "
+            "everything else that varies gets tables of its own",
+        )
     return parser
 
 
@@ -75,6 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
+        if options.command == "verify":
+            return run_verify(options, console)
+        if options.command == "leaderboard":
+            return run_leaderboard(options, console, errors)
+        if options.command == "build":
+            return _build(options.folder, options.to or options.folder / "report", options.over, console, errors)
         return _collect(options.folder, options.to or options.folder, options.over, console, errors)
     except StoreError as error:
         _explain(f"{error} Here this is --to.", errors)
@@ -90,15 +125,36 @@ def _explain(message: str, errors: Console) -> None:
     errors.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True, highlight=False)
 
 
-def _collect(folder: Path, to: Path, over_text: str, console: Console, errors: Console) -> int:
-    if to != folder and to.exists() and not to.is_dir():
+def _check_destination(to: Path) -> None:
+    if to.exists() and not to.is_dir():
         raise DataError(f"--to={to}: must be a folder, this is a file")
 
+
+def _bar(errors: Console) -> Callable[[list[Path]], Iterator[Path]]:
     def progress(files: Sequence[Path]) -> Iterator[Path]:
         quiet = len(files) < _MANY or not errors.is_terminal
         yield from track(files, "reading results", console=errors, transient=True, disable=quiet)
 
-    found = collect(folder, progress)
+    return progress
+
+
+def _build(folder: Path, to: Path, over: str, console: Console, errors: Console) -> int:
+    _check_destination(to)
+    with errors.status("drawing the page") if errors.is_terminal else nullcontext():
+        report = build(folder, to, over, _bar(errors))
+    _show_gaps(report.found, errors)
+    for _, reason in report.skipped[len(report.found.skipped) :]:
+        errors.print(printable(f"skipped: {reason}"), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{len(report.found.configs):,} runs, {len(report.cards):,} benchmark cards", highlight=False)
+    for name, path in (("tables", to / "tables"), ("figures", to / "figures"), ("page", report.page)):
+        console.print(f"{name + ':':8} {printable(str(path))}", markup=False, soft_wrap=True, highlight=False)
+    return INCOMPLETE if report.skipped else 0
+
+
+def _collect(folder: Path, to: Path, over_text: str, console: Console, errors: Console) -> int:
+    if to != folder:
+        _check_destination(to)
+    found = collect(folder, _bar(errors))
     _show_gaps(found, errors)
     if found.frame.empty:
         raise DataError(

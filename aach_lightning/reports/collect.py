@@ -12,9 +12,9 @@ import pandas as pd
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
 from aach_lightning.reports.jobs import JOB, SWEEP, MissingJob, missing_jobs
+from aach_lightning.reports.run_folder import RESULT
 from aach_lightning.runtime.errors import DataError
 
-RESULT = "result.json"
 LARGEST = 64 * 2**20  # bytes; a result has some ten thousand
 
 
@@ -25,6 +25,7 @@ class Collection:
     Attributes:
         frame: One row for each run, direction and kind of query; see `reports.frame.COLUMNS`.
         configs: Flat configuration of each run, by its hash.
+        results: File and content of each run, by its hash.
         repeated: Files that hold a run which counts already.
         contradictions: Pairs of files, the first of which counts, that hold the same run with other numbers.
         skipped: Files that could not be read, and folders, with the reason.
@@ -33,6 +34,7 @@ class Collection:
 
     frame: pd.DataFrame
     configs: dict[str, dict[str, Any]]
+    results: dict[str, tuple[Path, Result]]
     repeated: tuple[Path, ...]
     contradictions: tuple[tuple[Path, Path], ...]
     skipped: tuple[tuple[Path, str], ...]
@@ -56,7 +58,7 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     skipped: list[tuple[Path, str]] = []
     files, sweeps = [], []
     jobs: dict[Path, bool] = {}
-    for folder, folders, names in _walk(root, skipped):
+    for folder, folders, names in walk(root, skipped):
         if RESULT in names:
             files.append(folder / RESULT)
         if JOB in folders:
@@ -86,6 +88,7 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     return Collection(
         frame=to_frame([row for _, _, rows in found.values() for row in rows], configs),
         configs=configs,
+        results={key: (file, result) for key, (file, result, _) in found.items()},
         repeated=tuple(repeated),
         contradictions=tuple(contradictions),
         skipped=tuple(sorted(skipped)),
@@ -93,8 +96,8 @@ def collect(root: Path, progress: Callable[[list[Path]], Iterator[Path]] = iter)
     )
 
 
-def _walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder once, whatever links lead to it."""
+def walk(root: Path, skipped: list[tuple[Path, str]]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder once, whatever links lead to it, with its folders and files; what cannot be read is `skipped`."""
 
     def unreadable(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # renamed by a run that goes on meanwhile
@@ -128,6 +131,16 @@ def _age(file: Path) -> tuple[int, Path]:
 
 
 def _load(file: Path) -> Result:
+    check_file(file)
+    return Result.load(file)
+
+
+def check_file(file: Path) -> None:
+    """Refuse what cannot be read to its end.
+
+    Raises:
+        DataError: If it is no regular file, or has more than `LARGEST` bytes.
+    """
     try:
         status = file.stat()
     except OSError as error:
@@ -136,4 +149,3 @@ def _load(file: Path) -> Result:
         raise DataError(f"{file} is no regular file")
     if status.st_size > LARGEST:
         raise DataError(f"{file} has {status.st_size:,} bytes, a result at most {LARGEST:,}")
-    return Result.load(file)

@@ -19,18 +19,27 @@ from aach_lightning.runtime.files import write_atomically
 
 __all__ = [
     "BLUE",
+    "GRID",
+    "INK",
+    "PALETTE",
     "VERMILION",
     "Axes",
     "Dashes",
+    "Figure",
     "drawable",
     "explain",
+    "legend",
     "new_figure",
+    "new_panel",
     "ordered_colours",
     "save_figure",
     "set_ticks",
 ]
 
 BLUE, VERMILION = "#0072b2", "#d55e00"  # of Okabe and Ito: told apart by colour-blind readers too
+INK, GRID = "#1f2328", "#e4e4e4"
+# Of Okabe and Ito too, without the yellow that white paper swallows.
+PALETTE = (BLUE, VERMILION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b4f2a")
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 _MISSING = "□"
 _DPI = 110
@@ -46,6 +55,30 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def new_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    """One panel for a page: little frame, light grid, one colour for all that is written.
+
+    Args:
+        width: Inches.
+        height: Inches.
+    """
+    with rc_context(
+        {
+            "text.color": INK,
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+        }
+    ):
+        figure = new_figure(width, height)
+        axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -91,6 +124,23 @@ def explain(figure: Figure, styles: Mapping[str, tuple[str, Dashes]]) -> None:
     """
     lines = [Line2D([], [], color=colour, linestyle=dashes, label=name) for name, (colour, dashes) in styles.items()]
     figure.legend(handles=lines, loc="outside lower center", ncols=max(1, len(lines)), fontsize=8, frameon=False)
+
+
+def legend(figure: Figure, axes: Axes, columns: int) -> None:
+    """What was labelled in a panel, below it; a dollar sign is a dollar sign.
+
+    Args:
+        figure: Of the panel.
+        axes: The panel.
+        columns: Number of columns.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        below = figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False, labelcolor=INK
+        )
+        for text in below.get_texts():
+            text.set_parse_math(False)
 
 
 def drawable(text: str, longest: int) -> str:

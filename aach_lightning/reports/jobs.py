@@ -58,12 +58,12 @@ def missing_jobs(
             started[sweep].append(folder)
         if not has_result and _gives_results(folder) and _configured(folder) not in done:
             known = shared[sweep] if sweep is not None else set()
-            yield MissingJob(folder, tuple(o for o in _overrides(folder) if o not in known), _reason(folder))
+            yield MissingJob(folder, tuple(o for o in overrides_of(folder) if o not in known), _reason(folder))
     for folder in sweeps:
         sweep = folder.resolve()
         if len(started[sweep]) < len(plans[sweep]):
-            ran = {_overrides(job) for job in started[sweep]}
-            ran |= {_overrides(file.parent) for file, _ in results}  # the same sweep, started again elsewhere
+            ran = {overrides_of(job) for job in started[sweep]}
+            ran |= {overrides_of(file.parent) for file, _ in results}  # the same sweep, started again elsewhere
             for overrides in plans[sweep]:
                 if overrides not in ran:
                     own = tuple(override for override in overrides if override not in shared[sweep])
@@ -94,7 +94,8 @@ def _lasting(config: Any) -> str:
     return digest_json({key: value for key, value in config.items() if key not in _IDLE})
 
 
-def _overrides(folder: Path) -> tuple[str, ...]:
+def overrides_of(folder: Path) -> tuple[str, ...]:
+    """What a job changes in the configuration; nothing where Hydra has left no word of it."""
     overrides = _read(folder / JOB / "overrides.yaml")
     return tuple(str(override) for override in overrides) if isinstance(overrides, ListConfig) else ()
 

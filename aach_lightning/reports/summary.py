@@ -18,7 +18,9 @@ _IDLE = (
     "stage",
     "logger.",
     "evaluation.picture_rows",
+    "evaluation.save_adversarial",
     "evaluation.white_box",
+    "evaluation.trace",
     "evaluation.held_out",
     "attack.modality",
 )
@@ -106,7 +108,7 @@ def _key(column: str) -> str:
 
 def _long(frame: pd.DataFrame, keys: Sequence[str], over: Sequence[str]) -> pd.DataFrame:
     """One row for each measured MAP, chance included: direction, block, query, budget, epsilon, replicate, map."""
-    named = [_named(name, frame[name]) for name in keys]
+    named = [named(name, frame[name]) for name in keys]
     replicates = [name if name == "seed" else f"config.{name}" for name in over]
     replicates = [name for name in replicates if name in frame.columns]  # else it is the same in all runs
     measured = frame[["run", "direction", "query", "budget_pairs", "map", "chance", *keys]].assign(
@@ -119,7 +121,7 @@ def _long(frame: pd.DataFrame, keys: Sequence[str], over: Sequence[str]) -> pd.D
     return pd.concat([measured, chance], ignore_index=True)
 
 
-def _named(column: str, values: "pd.Series[Any]") -> list[str]:
+def named(column: str, values: "pd.Series[Any]") -> list[str]:
     """A column as `key=value`; of classes the last part of their path, where that is enough to tell them apart."""
     key = _key(column).removesuffix("._target_")
     texts = [None if pd.isna(value) else str(value).removesuffix(".0") for value in values]

@@ -9,6 +9,7 @@ from aach_lightning.retrieval.average_precision import (
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.retrieval.code_statistics import bit_balance, count_distinct_codes
 from aach_lightning.retrieval.codes import pack_codes, pack_labels
+from aach_lightning.retrieval.cosine import cosine_mean_average_precision
 from aach_lightning.retrieval.directions import Direction, PairCodes, histograms_by_direction
 from aach_lightning.retrieval.histogram import JointHistogram, joint_histogram, packed_joint_histogram
 from aach_lightning.retrieval.mean_metrics import (
@@ -53,6 +54,7 @@ __all__ = [
     "bit_balance",
     "chance_average_precision",
     "chance_level",
+    "cosine_mean_average_precision",
     "count_distinct_codes",
     "expected_average_precision",
     "histograms_by_direction",

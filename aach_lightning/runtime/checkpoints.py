@@ -73,6 +73,15 @@ def load_state_dict_file(path: Path) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in content.items()}
 
 
+def load_torch_file(path: Path) -> Any:
+    """Read a torch file of tensors and plain values in any nesting, without running any code in it (`weights_only`).
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, or holds pickled objects.
+    """
+    return _load(path)
+
+
 def load_lightning_checkpoint(path: Path) -> dict[str, Any]:
     """Read a Lightning checkpoint without running any code in it (`weights_only`).
 
@@ -92,8 +101,11 @@ def _load(path: Path) -> Any:
         raise CheckpointError(f"there is no file {path}") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is damaged or holds pickled objects, which can run code when loaded; save the tensors alone, "
-            f"torch.save(module.state_dict(), ...) ({_first_line(error)})"
+            f"{path} is damaged or holds pickled objects, which can run code when loaded. Where you trust it and have "
+            "its code, save the tensors alone:\n"
+            f"  module = torch.load({str(path)!r}, weights_only=False, map_location='cpu')\n"
+            f"  torch.save(module.state_dict(), {str(path.with_suffix('.state.pth'))!r})\n"
+            f"({_first_line(error)})"
         ) from error
     except Exception as error:  # the unpickler of a damaged file raises almost anything
         raise CheckpointError(f"cannot read {path}: {type(error).__name__}: {_first_line(error)}") from error

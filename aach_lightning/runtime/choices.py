@@ -34,6 +34,14 @@ class Quantisation(StrEnum):
     code = "code"
 
 
+class AnswerName(StrEnum):
+    """What a service answers with."""
+
+    codes = "codes"
+    ranks = "ranks"  # ids of a gallery, all of them, nearest first
+    topk = "topk"  # the first of these
+
+
 class Selection(StrEnum):
     """Which pairs an attacker sends."""
 
@@ -109,3 +117,32 @@ class LoggerName(StrEnum):
     csv = "csv"
     wandb = "wandb"
     wandb_offline = "wandb_offline"
+
+
+class CheckpointFormat(StrEnum):
+    """Whose files a checkpoint consists of."""
+
+    dcmh = "dcmh"
+    cpah = "cpah"
+    dadh = "dadh"
+    djsrh = "djsrh"
+    jdsh = "jdsh"
+    dgcpn = "dgcpn"
+    ssah = "ssah"
+    dchmt = "dchmt"
+    mith = "mith"
+    torchscript = "torchscript"
+    onnx = "onnx"
+
+
+class ConventionName(StrEnum):
+    """How the network of a checkpoint wants its images."""
+
+    own = "own"  # as its format says
+    unit = "unit"  # [0, 1]
+    signed = "signed"  # [-1, 1]
+    imagenet = "imagenet"  # [0, 1], by mean and deviation of ImageNet
+    clip = "clip"  # [0, 1], by those of CLIP
+    levels = "levels"  # 0 to 255
+    centred = "centred"  # 0 to 255, without the average image or the mean colour of ImageNet
+    caffe = "caffe"  # likewise, BGR

@@ -68,6 +68,7 @@ class MirFlickrConfig(OriginalConfig):
 
     _target_: str = "aach_lightning.data.original.mirflickr25k.mirflickr25k_pairs"
     tag_images: int = MISSING  # a tag is kept if at least so many images have it
+    encoder: str | None = None  # minilm, a folder, or a name on the Hugging Face Hub; null for bags of tags
 
 
 @dataclass

@@ -34,6 +34,12 @@ def digest_json(value: Any) -> str:
     return digest(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
 
 
+def digest_file(path: Path) -> str:
+    """Hash of the content of a file, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a StoreError that names the file."""

@@ -59,6 +59,17 @@ def stage_logger(stage: str) -> Iterator[Curves | None]:
         curves.finalize("success")
 
 
+@contextmanager
+def untracked() -> Iterator[None]:
+    """Nothing that is done in the body of the `with` statement is tracked: it repeats a stage whose curves count."""
+    paused = _tracked.copy()
+    _tracked.clear()
+    try:
+        yield
+    finally:
+        _tracked.extend(paused)
+
+
 def log_outcome(numbers: Mapping[str, float], tables: Mapping[str, Table]) -> None:
     """Tell the W&B run of the job what it has found, if there is one; CSV files hold curves alone.
 
@@ -69,6 +80,13 @@ def log_outcome(numbers: Mapping[str, float], tables: Mapping[str, Table]) -> No
     run = _tracked[0].run if _tracked else None
     if run is not None:
         run.conclude(numbers, tables)
+
+
+def log_folder(folder: Path) -> None:
+    """Give a folder to the W&B run of the job, if there is one, as an artifact named after it."""
+    run = _tracked[0].run if _tracked else None
+    if run is not None:
+        run.keep(folder)
 
 
 class _Tracker:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from aach_lightning.runtime.choices import CheckpointFormat, ConventionName
+
 
 @dataclass
 class MethodConfig:
@@ -82,8 +84,8 @@ class ACMRConfig(AuxiliaryMethodConfig):
     """ACMR."""
 
     _target_: str = "aach_lightning.targets.acmr.ACMRModule"
-    alpha: float = MISSING  # weight of label prediction
-    beta: float = MISSING  # weight of triplets
+    alpha: float = MISSING  # weight of triplets
+    beta: float = MISSING  # weight of label prediction
     negatives: float = MISSING  # weight of dissimilar items in a triplet
     margin: float = MISSING  # how far they shall be, root mean square over bits
     adversarial: float = MISSING  # weight of the modality classifier
@@ -105,6 +107,7 @@ class SSAHConfig(SemanticMethodConfig):
     beta: float = MISSING  # weight of label prediction
     adversarial: float = MISSING  # weight of the discriminators
     label_hidden: int = MISSING  # width of the first layer of the label network
+    label_epochs: int = MISSING  # passes over the labels in which it learns alone
 
 
 @dataclass
@@ -122,6 +125,25 @@ class DADHConfig(SemanticMethodConfig):
 
 
 @dataclass
+class CPAHConfig(SemanticMethodConfig):
+    """CPAH."""
+
+    _target_: str = "aach_lightning.targets.cpah.CPAHModule"
+    alpha: float = MISSING  # weight of consistency and label classification
+    beta: float = MISSING  # weight of quantisation
+    adversarial: float = MISSING  # weight of the discriminator
+    penalty: float = MISSING  # weight of its gradient penalty
+
+
+@dataclass
+class DCHMTConfig(MethodConfig):
+    """DCHMT."""
+
+    _target_: str = "aach_lightning.targets.dchmt.DCHMTModule"
+    vartheta: float = MISSING  # share of bits in which dissimilar items shall differ
+
+
+@dataclass
 class HttpConfig(MethodConfig):
     """Not learned here: the target answers over HTTP."""
 
@@ -134,10 +156,29 @@ class HttpConfig(MethodConfig):
     items: int = MISSING  # images or texts of a request
 
 
+@dataclass
+class CheckpointConfig(MethodConfig):
+    """Not learned here: somebody else's networks, from files."""
+
+    _target_: str = "aach_lightning.targets.checkpoints.opening.open_checkpoint"
+    format: CheckpointFormat = MISSING
+    image_file: str = MISSING  # or the file of both networks
+    text_file: str | None = None
+    weights_file: str | None = None  # imagenet-vgg-f.mat, where a format goes without its backbone or average image
+    convention: ConventionName = MISSING  # what the image network reads
+    transposed: bool | None = None  # width before height; null: as the format says
+    feature_mean: float = MISSING  # of the backbone's features, subtracted before the image network
+    feature_std: float = MISSING  # likewise, divided by
+    largest_mib: int = MISSING  # of a file
+
+
 METHOD_SCHEMAS: dict[str, type[MethodConfig]] = {
     "acmr_schema": ACMRConfig,
+    "checkpoint_schema": CheckpointConfig,
     "cmhh_schema": CMHHConfig,
+    "cpah_schema": CPAHConfig,
     "dadh_schema": DADHConfig,
+    "dchmt_schema": DCHMTConfig,
     "dcmh_schema": DCMHConfig,
     "dgcpn_schema": DGCPNConfig,
     "djsrh_schema": DJSRHConfig,

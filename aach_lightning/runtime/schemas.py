@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from aach_lightning.runtime.answer_schemas import AnswerConfig
 from aach_lightning.runtime.attack_schemas import OBJECTIVE_SCHEMAS, STEP_SCHEMAS, AttackConfig
 from aach_lightning.runtime.choices import LoggerName, Stage
 from aach_lightning.runtime.data_schemas import DATA_SCHEMAS, DataConfig
@@ -25,6 +26,8 @@ class EvaluationConfig:
     held_out: int = MISSING  # pairs on which surrogate and target are compared; never queried
     white_box: bool = MISSING  # measure the bound
     picture_rows: int = MISSING
+    save_adversarial: bool = MISSING  # the attacked queries as PNG files and texts, beside the result
+    trace: list[int] = MISSING  # numbers of steps after which the attack is measured too
 
 
 @dataclass
@@ -64,6 +67,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     target: TargetConfig = field(default_factory=TargetConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     mining: MiningConfig = field(default_factory=MiningConfig)
     surrogate: SurrogateConfig = field(default_factory=SurrogateConfig)

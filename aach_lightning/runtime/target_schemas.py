@@ -17,6 +17,7 @@ class EncoderConfig:
     frozen: bool = False
     hidden: int = 0  # width of a hidden layer in the hash head, 0 for none
     dropout: float = 0.0  # in the hash head
+    refined: bool = False  # hash only what both modalities have in common of the features, as CPAH does
 
 
 @dataclass

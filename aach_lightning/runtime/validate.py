@@ -1,8 +1,10 @@
 """Rules between keys of the configuration, all checked at once, before anything runs."""
 
+from aach_lightning.runtime.choices import SourceName
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.runtime.validate_answer import check_answer
 from aach_lightning.runtime.validate_attack import check_attack
 from aach_lightning.runtime.validate_data import check_data
 from aach_lightning.runtime.validate_split import split_mistakes
@@ -20,10 +22,21 @@ def validate(config: RunConfig) -> None:
     check_data(config, found)
     found.extend(split_mistakes(config))
     check_target(config, found)
+    check_answer(config, found)
     check_surrogate(config, found)
     check_attack(config, found)
     found.positive("evaluation.queries", "evaluation.picture_rows")
     found.not_negative("evaluation.held_out")
+    _check_trace(config, found)
     found.positive("trainer.devices", "trainer.num_nodes")
     if found:
         raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - {mistake}" for mistake in found))
+
+
+def _check_trace(config: RunConfig, found: Mistakes) -> None:
+    trace, attack = config.evaluation.trace, config.attack
+    steps = all(1 <= count < attack.steps for count in trace) and trace == sorted(set(trace))
+    allowed = f"must be ascending numbers of steps, each from 1 to below attack.steps={attack.steps}"
+    found.need(steps, "evaluation.trace", trace, allowed)
+    by_steps = attack.source is not SourceName.queries and not attack.universal
+    found.need(by_steps or not trace, "evaluation.trace", trace, f"must be [] under attack={attack.name}")

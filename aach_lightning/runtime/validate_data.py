@@ -39,7 +39,8 @@ def check_data(config: RunConfig, found: Mistakes) -> None:
         found.positive("data.words")
         exists = data.vocabulary is None or Path(data.vocabulary).is_file()
         need(exists, "data.vocabulary", data.vocabulary, "must be an existing text file with one word a line, or null")
-        if data.encoder is not None:
-            mistake = encoder_mistake(data.encoder)
-            need(mistake is None, "data.encoder", data.encoder, mistake or "")
-            need(data.vocabulary is None, "data.vocabulary", data.vocabulary, "must be null beside data.encoder")
+        beside = data.vocabulary is None or data.encoder is None
+        need(beside, "data.vocabulary", data.vocabulary, "must be null beside data.encoder")
+    if isinstance(data, SentencesConfig | MirFlickrConfig) and data.encoder is not None:
+        mistake = encoder_mistake(data.encoder)
+        need(mistake is None, "data.encoder", data.encoder, mistake or "")

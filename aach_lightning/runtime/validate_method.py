@@ -4,7 +4,9 @@ from aach_lightning.runtime.method_schemas import (
     ACMRConfig,
     AuxiliaryMethodConfig,
     CMHHConfig,
+    CPAHConfig,
     DADHConfig,
+    DCHMTConfig,
     DCMHConfig,
     DGCPNConfig,
     DJSRHConfig,
@@ -25,7 +27,8 @@ _NOT_NEGATIVE: dict[type[MethodConfig], tuple[str, ...]] = {
     DCMHConfig: ("gamma", "eta"),
     CMHHConfig: ("gamma", "quantisation"),
     ACMRConfig: ("alpha", "beta", "negatives", "adversarial"),
-    SSAHConfig: ("alpha", "gamma", "eta", "beta", "adversarial"),
+    SSAHConfig: ("alpha", "gamma", "eta", "beta", "adversarial", "label_epochs"),
+    CPAHConfig: ("alpha", "beta", "adversarial", "penalty"),
     DADHConfig: ("margin", "alpha", "eta", "mu", "theta", "penalty", "gamma"),
 }
 
@@ -41,6 +44,12 @@ def check_method(config: RunConfig, found: Mistakes) -> None:
         image, text = target.image_net.hidden, target.text_net.hidden
         allowed = f"must be that of target.text_net.hidden={text}: {target.name} compares their features"
         found.need(image == text, "target.image_net.hidden", image, allowed)
+    if isinstance(method, CPAHConfig):
+        for half, net in (("image", target.image_net), ("text", target.text_net)):
+            allowed = "must be true: CPAH hashes what both modalities have in common"
+            found.need(net.refined, f"target.{half}_net.refined", net.refined, allowed)
+    if isinstance(method, DCHMTConfig):
+        found.share("target.method.vartheta")
     _check_unsupervised(config, found)
 
 

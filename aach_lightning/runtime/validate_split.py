@@ -55,13 +55,14 @@ def split_mistakes(config: RunConfig) -> Iterator[str]:
         )
 
 
-def validate_parts(config: RunConfig, query: int, train: int) -> None:
+def validate_parts(config: RunConfig, query: int, train: int, database: int) -> None:
     """Check what some protocols only tell once the data have been split: the sizes of the parts.
 
     Args:
         config: The configuration.
         query: Size of the query part.
         train: Size of the train part.
+        database: Size of the database.
 
     Raises:
         ConfigError: Lists every mistake with its key, the value received and the values allowed.
@@ -69,6 +70,9 @@ def validate_parts(config: RunConfig, query: int, train: int) -> None:
     split = config.split
     origin = f"protocol={split.name}" if split.file is None else f"split.file={split.file}"
     mistakes = list(_too_many(config, query, f"{query}, its size by {origin}", train, f"{train}, its size by {origin}"))
+    if config.answer.ranked and config.answer.gallery > database:
+        size = config.answer.gallery
+        mistakes.append(f"answer.gallery={size}: the catalogue is a part of the database: must be at most {database}")
     if mistakes:
         raise ConfigError(
             "the configuration does not fit the split of these data:\n"

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from aach_lightning.runtime.choices import AdversarialMethod, SourceName
-from aach_lightning.runtime.method_schemas import DCMHConfig, HttpConfig
+from aach_lightning.runtime.method_schemas import CheckpointConfig, DCMHConfig, HttpConfig
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.target_schemas import (
@@ -16,9 +16,13 @@ from aach_lightning.runtime.target_schemas import (
     NoDefenceConfig,
     ResizeConfig,
 )
+from aach_lightning.runtime.validate_checkpoint import check_checkpoint
 from aach_lightning.runtime.validate_method import check_method
 
-TARGETS = ("acmr", "cmhh", "dadh", "dcmh", "dgcpn", "djsrh", "http", "jdsh", "ssah")
+TARGETS = (
+    *("acmr", "checkpoint", "cmhh", "cpah", "dadh", "dchmt", "dcmh"),
+    *("dgcpn", "djsrh", "http", "jdsh", "onnx", "ssah", "torchscript"),
+)
 _METHODS = {
     AdversarialConfig: AdversarialMethod.none,
     CmlaHardeningConfig: AdversarialMethod.cmla,
@@ -35,6 +39,8 @@ def check_target(config: RunConfig, found: Mistakes) -> None:
     found.positive("target.validation")
     if isinstance(target.method, HttpConfig):
         _check_remote(config, target.method, found)
+    elif isinstance(target.method, CheckpointConfig):
+        check_checkpoint(config, target.method, found)
     else:
         found.positive("target.image_lr", "target.text_lr", "target.batch_size", "target.epochs")
     check_method(config, found)

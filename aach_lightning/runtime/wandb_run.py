@@ -150,6 +150,15 @@ class WandbRun:
 
         self._tell(send)
 
+    def keep(self, folder: Path) -> None:
+        """Log a folder as an artifact; its versions differ by content alone."""
+
+        def send(run: "Run") -> None:
+            with _staged_in(Path(run.dir).parent if run.offline else None):
+                run.log_artifact(str(folder), name=f"{folder.name}-{run.id}", type=folder.name)
+
+        self._tell(send)
+
     def close(self, failed: bool) -> None:
         """End the run with exit code 0 or 1; what the network does not take in PATIENCE stays in the run's folder."""
         self._attempt(lambda run: run.finish(exit_code=int(failed)))

@@ -105,7 +105,7 @@ class SurrogateDataModule(_MinedDataModule):
         features: Tensor | None = None,
     ) -> None:
         super().__init__(pairs, queried, miner, batch_size, seed, features)
-        self.door, self.folder = door, folder
+        self.door, self.folder, self.queried = door, folder, queried
         self._failure: Exception | None = None
 
     @property
@@ -114,10 +114,9 @@ class SurrogateDataModule(_MinedDataModule):
 
     def prepare_data(self) -> None:
         """Send the M pairs through the door; Lightning calls this on one process alone."""
-        batch = self.pairs.batch(self.rows)
+        batch = self.pairs.batch(self.queried)
         try:
-            image_codes, text_codes = self.door.query(batch.images, batch.texts)
-            save_tensors(self._answers, {"image_codes": image_codes, "text_codes": text_codes})
+            save_tensors(self._answers, self._kept(*self.door.query(batch.images, batch.texts)))
         except Exception as error:
             self._failure = error  # raised in `setup`, where the other processes hear of it
 
@@ -130,6 +129,10 @@ class SurrogateDataModule(_MinedDataModule):
         ranks.on_first(self._report_failure)
         answers = load_tensors(self._answers)
         self.image_codes, self.text_codes = answers["image_codes"], answers["text_codes"]
+
+    def _kept(self, images: Tensor, texts: Tensor) -> dict[str, Tensor]:
+        """What is kept of the answers."""
+        return {"image_codes": images, "text_codes": texts}
 
     def _report_failure(self) -> None:
         if self._failure is not None:

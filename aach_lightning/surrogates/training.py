@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
+from aach_lightning.data.splits import Split, gallery_rows
 from aach_lightning.mining.miners import Miner
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.networks.inference import encode_images
@@ -35,6 +35,7 @@ from aach_lightning.runtime.trainer import (
 from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.datamodule import PublicDataModule, SurrogateDataModule
+from aach_lightning.surrogates.listed import ListedDataModule
 from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.surrogates.networks import build_surrogate, reads_features
 from aach_lightning.surrogates.queries import first_round, public_rows, queried_rows, selected_rows
@@ -49,15 +50,17 @@ class Answers:
 
     Attributes:
         rows: int64, M, the queried rows of the data set; the public rows where the surrogate learned from labels.
-        image_codes: int8 in {-1, +1}, M x K; 0 x K where nothing was asked.
-        text_codes: int8 in {-1, +1}, M x K; 0 x K where nothing was asked.
+        image_codes: int8 in {-1, +1}, M x K; estimated where ranked lists were answered; 0 x K where nothing was asked.
+        text_codes: int8 in {-1, +1}, M x K, likewise.
         spent: Pairs that this run alone has paid for.
+        gallery: int64, G, the rows that ranked lists name; 0 where codes were answered, or nothing was asked.
     """
 
     rows: NDArray[np.int64]
     image_codes: Tensor
     text_codes: Tensor
     spent: int
+    gallery: NDArray[np.int64]
 
 
 def ensure_surrogate(
@@ -69,6 +72,9 @@ def ensure_surrogate(
         BudgetExceeded: If an unfinished run of the same name has sent other pairs than this one wants to.
         ConfigError: If it shall learn from labels and there are no public pairs.
     """
+    gallery = np.empty(0, np.int64)
+    if _learns_from_lists(config):
+        gallery = gallery_rows(split, config.answer.gallery, config.target.seed)
 
     def rows(folder: Path) -> NDArray[np.int64]:
         if config.surrogate.learns_from is Supervision.labels:
@@ -82,14 +88,15 @@ def ensure_surrogate(
         first = first_round(config)
 
         def build(folder: Path) -> None:
-            _train(first, pairs, queried_rows(split, first.budget.pairs, first.seed), door, folder, "first surrogate")
+            sent = queried_rows(split, first.budget.pairs, first.seed)
+            _train(first, pairs, sent, gallery, door, folder, "first surrogate")
 
         # not the surrogate of a run with so small a budget: the count of what was spent belongs to this one
         depends_on = {**_depends_on(first, target), "first_round_of": config.budget.pairs}
         return load_surrogate(first, pairs, store.get_or_build("surrogate", depends_on, build))
 
     def build(folder: Path) -> None:
-        _train(config, pairs, rows(folder), door, folder)
+        _train(config, pairs, rows(folder), gallery, door, folder)
 
     return store.get_or_build("surrogate", _depends_on(config, target), build)
 
@@ -105,7 +112,13 @@ def load_answers(artifact: Artifact) -> Answers:
     """The target's answers that a surrogate artifact was trained on."""
     tensors = load_tensors(artifact.path / ANSWERS)
     spent: dict[str, Any] = json.loads((artifact.path / SPENT).read_text())
-    return Answers(np.asarray(spent["rows"]), tensors["image_codes"], tensors["text_codes"], spent["pairs"])
+    rows, gallery = (np.asarray(spent.get(name, []), dtype=np.int64) for name in ("rows", "gallery"))
+    images, texts = (tensors[name][: len(rows)] for name in ("image_codes", "text_codes"))
+    return Answers(rows, images, texts, spent["pairs"], gallery)
+
+
+def _learns_from_lists(config: RunConfig) -> bool:
+    return config.answer.ranked and config.surrogate.learns_from is Supervision.codes
 
 
 def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
@@ -115,12 +128,19 @@ def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
         "budget": asdict(config.budget),
         "seed": config.seed,
         "target": target.key,
+        **(config.answer.depended_on() if _learns_from_lists(config) else {}),
         **numerics(config.trainer),
     }
 
 
 def _train(
-    config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], door: BlackBox, folder: Path, name: str = "surrogate"
+    config: RunConfig,
+    pairs: Pairs,
+    rows: NDArray[np.int64],
+    gallery: NDArray[np.int64],
+    door: BlackBox,
+    folder: Path,
+    name: str = "surrogate",
 ) -> None:
     surrogate, bits = config.surrogate, config.target.code_length
     network = build_surrogate(config, pairs)
@@ -131,12 +151,17 @@ def _train(
     if reads_features(network) and not augmentation.active and not adversary.active:
         device = compute_device(config.trainer)
         halves = [cast(Encoder, member.image) for member in network.members]
-        read = [encode_images(half, pairs, rows, "surrogate reads the images", device) for half in halves]
+        seen = np.concatenate([rows, gallery])
+        read = [encode_images(half, pairs, seen, "surrogate reads the images", device) for half in halves]
         features = torch.cat(read, dim=1)
     miner = cast(Miner, instantiate(with_arguments(config.mining)))
     asks = surrogate.learns_from is Supervision.codes
     data: SurrogateDataModule | PublicDataModule
-    if asks:
+    if asks and len(gallery):
+        data = ListedDataModule(
+            door, pairs, rows, gallery, folder, miner, surrogate.batch_size, bits, config.seed, features
+        )
+    elif asks:
         data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
     else:
         data = PublicDataModule(pairs, rows, bits, miner, surrogate.batch_size, config.seed, features)
@@ -168,4 +193,5 @@ def _train(
     if not asks:
         none = torch.empty(0, bits, dtype=torch.int8)
         save_tensors(folder / ANSWERS, {"image_codes": none, "text_codes": none.clone()})
-    write_json(folder / SPENT, {"pairs": door.spent_pairs if asks else 0, "rows": rows.tolist()})
+    named = {"gallery": gallery.tolist()} if len(gallery) else {}
+    write_json(folder / SPENT, {"pairs": door.spent_pairs if asks else 0, "rows": rows.tolist(), **named})

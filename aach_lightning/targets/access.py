@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split, gallery_rows
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.runtime.choices import Modality, Selection
@@ -15,10 +16,11 @@ from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.trainer import compute_device, numerics
+from aach_lightning.targets.answers import RankedAnswers
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
 from aach_lightning.targets.remote import open_remote
 from aach_lightning.targets.service import Target
-from aach_lightning.targets.training import load_target
+from aach_lightning.targets.training import SPLIT, CodeIndex, load_target
 
 
 def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
@@ -82,13 +84,26 @@ def _doors(
     remote = isinstance(config.target.method, HttpConfig)
     device = torch.device("cpu") if remote else compute_device(config.trainer)
     network = deployed_target(config, pairs, artifact)
+    form, name = _revealed(config, artifact), artifact.key
+    if form is not None:  # another form, another ledger
+        name = digest_json({"target": artifact.key, **config.answer.depended_on()})
     black_box = BlackBox(
         network,
         config.target.code_length,
         budget,
-        Path(config.paths.store) / "ledger" / f"{artifact.key}.ledger",
-        identity=artifact.key,
+        Path(config.paths.store) / "ledger" / f"{name}.ledger",
+        identity=name,
         run=digest_json(run),
         device=device,
+        reveals=form,
     )
     return black_box, EvaluationDoor(network, config.target.code_length, device)
+
+
+def _revealed(config: RunConfig, artifact: Artifact) -> RankedAnswers | None:
+    """The form of answers where these are no codes; also in front of a service that gives codes over HTTP."""
+    if not config.answer.ranked:
+        return None
+    split, index = Split.load(artifact.path / SPLIT), CodeIndex.load(artifact.path)
+    rows = gallery_rows(split, config.answer.gallery, config.target.seed)
+    return RankedAnswers(index.image_codes[rows], index.text_codes[rows], config.answer.length, artifact.key)

@@ -55,6 +55,42 @@ def told_apart(ones: Tensor, zeros: Tensor) -> Tensor:
     return F.softplus(-ones).mean() + F.softplus(zeros).mean()
 
 
+def gradient_penalty(discriminator: nn.Module, ones: Tensor, zeros: Tensor, shares: Tensor) -> Tensor:
+    """Mean of (|gradient of D at x| - 1)^2 at points x between pairs of inputs (Gulrajani et al., NeurIPS 2017).
+
+    Args:
+        discriminator: N x F to N x 1 logits.
+        ones: N x F, without gradients.
+        zeros: N x F, without gradients.
+        shares: N x F in [0, 1], where between them.
+
+    Returns:
+        Scalar with a gradient to the parameters of the discriminator.
+    """
+    between = (shares * ones + (1 - shares) * zeros).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    # the root has no derivative at 0, where a ReLU discriminator may be flat
+    length = gradient.square().sum(dim=1).clamp(min=1e-12).sqrt()
+    return (length - 1).square().mean()
+
+
+def label_prediction(image_logits: Tensor, text_logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of predicted labels, of both modalities: sum over classes, mean over items.
+
+    Items may have several labels or none, so each class is predicted by itself.
+
+    Args:
+        image_logits: N x C.
+        text_logits: N x C.
+        labels: N x C float in {0, 1}.
+
+    Returns:
+        Scalar.
+    """
+    logits, wanted = torch.cat([image_logits, text_logits]), torch.cat([labels, labels])
+    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(labels)
+
+
 class AuxiliaryModule(TargetModule):
     """A method whose own networks are trained together with the deployed one.
 

@@ -15,6 +15,8 @@ How a budget M is counted:
 - Queries that are new for the run are reserved on the disk in one piece before the first of them is sent. A call that
   would pass M raises BudgetExceeded, reserves nothing and sends nothing. The ledger stays locked from the count to the
   last answer: no two processes can spend the same rest of a budget, and no query is sent twice at the same time.
+- Whatever form answers have (`targets.answers`), they are counted alike, and stored in that form alone: a repeat gives
+  what was stored. Each form has a ledger of its own.
 - What was reserved stays spent, also when the process is killed or the target fails before it answers. Asking for the
   same query again then sends it again and costs nothing, so that a kill at any moment leaves at most M different
   queries sent by the run, and a restart that asks for the same queries ends with all of them answered.
@@ -24,11 +26,11 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from aach_lightning.runtime.errors import AachError
+from aach_lightning.targets.answers import AnswerForm, CodeAnswers
 from aach_lightning.targets.contents import (
     PAIR,
     checked_texts,
@@ -67,17 +69,22 @@ class BudgetExceeded(AachError):  # noqa: N818 - what happened, not an error of 
 
 
 class BlackBox:
-    """All that an attacker has of a target: codes, for at most M queries.
+    """All that an attacker has of a target: answers to at most M queries.
+
+    Answers are codes, int8 in {-1, +1}, N x K; or what another form reveals of them, such as ids of a gallery, int64,
+    N x k.
 
     Args:
         target: The system under attack.
         code_length: K, the number of bits of its codes.
         budget: M, the number of different queries that this run may ask for.
         ledger: Path of the target's ledger; runs against the same target share it.
-        identity: Names the target and its weights (such as a hash of both); a ledger of another one is refused.
+        identity: Names the target, its weights (such as a hash of both) and the form of its answers; a ledger of
+            another one is refused.
         run: Names the run, whose count continues; see the top of this file.
         device: Where the target computes.
         batch_size: Queries sent to the target at a time; the answers of each batch are kept at once.
+        reveals: The form of answers; None for codes.
 
     Raises:
         ValueError: If budget is negative, or code_length or batch_size is below 1.
@@ -94,11 +101,13 @@ class BlackBox:
         run: str,
         device: torch.device | str = "cpu",
         batch_size: int = 64,
+        reveals: AnswerForm | None = None,
     ) -> None:
         if budget < 0 or batch_size < 1:
             raise ValueError(f"budget must be at least 0 and batch_size at least 1, got {budget} and {batch_size}")
         self._service = Service(target, code_length, device)
-        self._ledger = Ledger(ledger, code_length, identity)
+        self._form: AnswerForm = CodeAnswers(code_length) if reveals is None else reveals
+        self._ledger = Ledger(ledger, code_length, identity, self._form.size)
         self._run = run
         self._batch_size = batch_size
         self.budget = budget
@@ -122,14 +131,14 @@ class BlackBox:
             return self._ledger.paid
 
     def query(self, images: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Ask for the codes of pairs, one query each.
+        """Ask for answers to pairs, one query each.
 
         Args:
             images: float32 in [0, 1], N x 3 x H x W; rounded to 8 bits before they are sent.
             texts: float32, N x D.
 
         Returns:
-            Image codes and text codes, each int8 in {-1, +1}, N x K, on the CPU.
+            Answers to the images and to the texts, such as int8 codes in {-1, +1}, N x K each, on the CPU.
 
         Raises:
             ValueError: If dtype, shape or range of an input is another.
@@ -140,20 +149,26 @@ class BlackBox:
         levels, texts = image_levels(images), checked_texts(texts)
 
         def send(rows: Tensor) -> list[Tensor]:
-            return [self._service.image_codes(levels[rows]), self._service.text_codes(texts[rows])]
+            return [self._of_images(levels[rows]), self._of_texts(texts[rows])]
 
-        codes = self._ask(pair_keys(levels, texts), 2, send)
-        return codes[:, 0].contiguous(), codes[:, 1].contiguous()
+        answers = self._ask(pair_keys(levels, texts), 2, send)
+        return answers[:, 0].contiguous(), answers[:, 1].contiguous()
 
     def query_images(self, images: Tensor) -> Tensor:
-        """Ask for the codes of images alone, one query each: int8 N x K; otherwise as `query`."""
+        """Ask for answers to images alone, one query each: N x K or N x k; otherwise as `query`."""
         levels = image_levels(images)
-        return self._ask(image_keys(levels), 1, lambda rows: [self._service.image_codes(levels[rows])])[:, 0]
+        return self._ask(image_keys(levels), 1, lambda rows: [self._of_images(levels[rows])])[:, 0]
 
     def query_texts(self, texts: Tensor) -> Tensor:
-        """Ask for the codes of texts alone, one query each: int8 N x K; otherwise as `query`."""
+        """Ask for answers to texts alone, one query each: N x K or N x k; otherwise as `query`."""
         texts = checked_texts(texts)
-        return self._ask(text_keys(texts), 1, lambda rows: [self._service.text_codes(texts[rows])])[:, 0]
+        return self._ask(text_keys(texts), 1, lambda rows: [self._of_texts(texts[rows])])[:, 0]
+
+    def _of_images(self, levels: Tensor) -> Tensor:
+        return self._form.of_images(self._service.image_codes(levels))
+
+    def _of_texts(self, texts: Tensor) -> Tensor:
+        return self._form.of_texts(self._service.text_codes(texts))
 
     def _ask(self, keys: Sequence[bytes], parts: int, send: Callable[[Tensor], list[Tensor]]) -> Tensor:
         ledger = self._ledger
@@ -167,12 +182,12 @@ class BlackBox:
                 for start in range(0, len(rows), self._batch_size):
                     batch = rows[start : start + self._batch_size]
                     answers = torch.stack(send(torch.tensor(batch)), dim=1).numpy()
-                    packed = [ledger.layout.pack(answer) for answer in answers]
+                    packed = [self._form.pack(answer) for answer in answers]
                     ledger.record(dict(zip([keys[row] for row in batch], packed, strict=True)))
-        codes = np.empty((len(keys), parts, self._service.code_length), np.int8)
+        found = torch.empty(len(keys), parts, self._form.width, dtype=self._form.dtype)
         for row, key in enumerate(keys):
-            codes[row] = ledger.layout.unpack(ledger.answers[key], parts)
-        return torch.from_numpy(codes)
+            found[row] = torch.from_numpy(self._form.unpack(ledger.answers[key], parts))
+        return found
 
     def _reserve(self, keys: Sequence[bytes]) -> None:
         spent = len(self._ledger.claimed(self._run))

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.sharing import Half
-from aach_lightning.targets.auxiliary import SemanticModule, dense, reverse_gradient, told_apart
+from aach_lightning.targets.auxiliary import SemanticModule, dense, gradient_penalty, reverse_gradient, told_apart
 from aach_lightning.targets.method import Schedule, TrainPart
 
 
@@ -31,8 +31,8 @@ def graded_relevance(labels: Tensor) -> Tensor:
 def weighted_triplets(anchors: Tensor, others: Tensor, labels: Tensor, margin: float) -> Tensor:
     """Sum over triplets of w max(0, c(a, p) - c(a, n) + margin), c = 1 - cos, w = r_ap - r_an, divided by b.
 
-    Positives share a label with their anchor, negatives do not (the paper's weighted cosine triplet loss; the division
-    by the number of anchors keeps a step independent of b).
+    Positives share a label with their anchor, negatives do not (the weighted cosine triplet loss, as in the authors'
+    public code; the division by the number of anchors keeps a step independent of b).
 
     Args:
         anchors: b x K, relaxed codes of one modality.
@@ -53,6 +53,8 @@ def weighted_triplets(anchors: Tensor, others: Tensor, labels: Tensor, margin: f
 def discrete_codes(codes: Tensor, relaxed: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Codes of all train items that labels predict linearly: B = sign(L P + gamma H), P = (L'L + I)^-1 L' B.
 
+    As in the authors' public code.
+
     Args:
         codes: n x K in {-1, +1}, B of the epoch before.
         relaxed: n x K, H, what the network made of them in this epoch.
@@ -67,31 +69,14 @@ def discrete_codes(codes: Tensor, relaxed: Tensor, labels: Tensor, gamma: float)
     return binary_codes(labels @ projection + gamma * relaxed).to(codes.dtype)
 
 
-def gradient_penalty(discriminator: nn.Module, ones: Tensor, zeros: Tensor, shares: Tensor) -> Tensor:
-    """Mean of (|gradient of D at x| - 1)^2 at points x between pairs of inputs (Gulrajani et al., NeurIPS 2017).
-
-    Args:
-        discriminator: N x F to N x 1 logits.
-        ones: N x F, without gradients.
-        zeros: N x F, without gradients.
-        shares: N x F in [0, 1], where between them.
-
-    Returns:
-        Scalar with a gradient to the parameters of the discriminator.
-    """
-    between = (shares * ones + (1 - shares) * zeros).requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    # the root has no derivative at 0, where a ReLU discriminator may be flat
-    length = gradient.square().sum(dim=1).clamp(min=1e-12).sqrt()
-    return (length - 1).square().mean()
-
-
 class DADHModule(SemanticModule):
     """Trains a HashingNetwork on labelled pairs by DADH, both modalities and both discriminators in each step.
 
-    The discriminators tell images from texts, one by the features that are hashed, one by the codes, each with a
-    gradient penalty. Their gradients are reversed for the halves, where the paper's public code turns their labels; and
-    both are trained by the Adam of all. Discrete codes change once an epoch.
+    Terms and weights are those of an earlier state of the authors' public code, divided by the size of a batch: its
+    later one leaves out the distance within a pair, and lets texts alone mislead the discriminators. They tell images
+    from texts, one by the features that are hashed, one by the codes, each with a gradient penalty. Ours: their
+    gradients are reversed for the halves, where that code turns their labels, and both are trained by the Adam of all.
+    Discrete codes change once an epoch.
 
     Args:
         network: The network that gets trained; its inputs are what the data loaders give (images or features).
@@ -151,7 +136,8 @@ class DADHModule(SemanticModule):
         total = self.alpha * triplets + self.eta * quantisation + self.theta * within
         sides = ((image.semantics, text.semantics), (image.codes, text.codes))
         for discriminator, (ones, zeros) in zip(self.discriminators, sides, strict=True):
-            told = told_apart(*(discriminator(reverse_gradient(side, self.mu)) for side in (ones, zeros)))
+            # what the halves gain is a mean over items; the rest is a sum over them, divided by their number
+            told = told_apart(*(discriminator(reverse_gradient(side, self.mu / count)) for side in (ones, zeros)))
             penalty = gradient_penalty(discriminator, ones.detach(), zeros.detach(), torch.rand_like(ones))
             total = total + told + self.penalty * penalty
         return total

@@ -11,13 +11,15 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
-from aach_lightning.networks.inference import hash_pairs
+from aach_lightning.networks.inference import relax_pairs
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.method_schemas import HttpConfig
+from aach_lightning.runtime.method_schemas import CheckpointConfig, HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.target_schemas import NoDefenceConfig
 from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.targets.checkpoint_deployment import ensure_checkpoint
+from aach_lightning.targets.checkpoints.files import KEPT
 from aach_lightning.targets.hardening import ensure_hardened
 from aach_lightning.targets.remote_deployment import ensure_remote
 from aach_lightning.targets.training import NETWORK, CodeIndex, ensure_target, load_target, read_report, write_index
@@ -28,12 +30,16 @@ def ensure_deployed(config: RunConfig, pairs: Pairs, split: Split, store: Artifa
 
     The network is trained once, whatever is done to it later. A hardened one, and a defence, give artifacts of their
     own, and so keys and ledgers of their own, as the answers are other ones. Behind a defence lie the same weights, and
-    an index of codes through the defence. Of one that answers over HTTP there is nothing but an index.
+    an index of codes through the defence. Of one that answers over HTTP there is nothing but an index. One from files
+    is not trained here.
     """
     if isinstance(config.target.method, HttpConfig):
         return ensure_remote(config, config.target.method, pairs, split, store)
-    target = ensure_target(config, pairs, split, store)
-    target = ensure_hardened(config, pairs, split, target, store)
+    if isinstance(config.target.method, CheckpointConfig):
+        target = ensure_checkpoint(config, config.target.method, pairs, split, store)
+    else:
+        target = ensure_target(config, pairs, split, store)
+        target = ensure_hardened(config, pairs, split, target, store)
     return _ensure_defended(config, pairs, split, target, store)
 
 
@@ -46,11 +52,14 @@ def _ensure_defended(config: RunConfig, pairs: Pairs, split: Split, target: Arti
         network = with_defence(load_target(config.target, pairs, target), build_defence(config.target.defence))
         everything = np.arange(len(pairs), dtype=np.int64)
         device, description = compute_device(config.trainer), "target hashes the collection, defended"
-        index = CodeIndex(*hash_pairs(network, pairs.batch, everything, device, description))
+        relaxed = relax_pairs(network, pairs.batch, everything, device, description)
         if not ranks.is_first():
             return
-        _link(target.path / NETWORK, folder / NETWORK)
-        write_index(folder, config, pairs, split, index, int(read_report(target)["best_epoch"]))
+        for name in (NETWORK, *KEPT.values()):
+            if (target.path / name).exists():
+                _link(target.path / name, folder / name)
+        epoch = int(read_report(target)["kept_epoch"])
+        write_index(folder, config, pairs, split, CodeIndex.of(relaxed), epoch, relaxed)
 
     return store.get_or_build("defended", depends_on, build)
 

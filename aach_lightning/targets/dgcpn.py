@@ -54,9 +54,10 @@ def dgcpn_loss(
 class DGCPNModule(UnsupervisedModule):
     """Trains a HashingNetwork on pairs without labels by DGCPN.
 
-    The three kinds of similarity, conditional probabilities over neighbours and half-binary steps are the paper's. How
-    they are put into numbers is not: the coherence is a cosine, so that it lies in [0, 1] for any number of neighbours,
-    and S = alpha (2 G - 1) + (1 - alpha) (gamma S_I + (1 - gamma) S_T) spans the range of cosines of codes.
+    The three kinds of similarity (graph-neighbour coherence, coexistence, consistency within and between modalities),
+    conditional probabilities over neighbours and half-binary steps are the paper's. How they are put into numbers is
+    ours, without a look at its formulas: the coherence is a cosine, so that it lies in [0, 1] for any number of
+    neighbours, and S = alpha (2 G - 1) + (1 - alpha) (gamma S_I + (1 - gamma) S_T) spans the range of cosines of codes.
 
     Args:
         network: The network that gets trained; its inputs are what the data loaders give (images or features).

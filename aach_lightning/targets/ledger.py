@@ -58,18 +58,20 @@ class Ledger:
     Args:
         path: The file; created with its folder when missing. A file `<path>.lock` stands beside it.
         code_length: K of the target.
-        identity: Any text that names the target and its weights; a ledger of another identity is refused.
+        identity: Any text that names the target, its weights and the form of its answers; a ledger of another identity
+            is refused.
+        answer_size: Bytes of one packed answer; None where answers are codes.
     """
 
-    def __init__(self, path: Path, code_length: int, identity: str) -> None:
+    def __init__(self, path: Path, code_length: int, identity: str, answer_size: int | None = None) -> None:
         self.path = path.resolve()  # one lock, whatever link leads here
         self._header = Header(code_length, name_hash(identity))
         self._identity = identity
-        self.layout = Layout(self._header)
+        self._layout = Layout(self._header, answer_size)
         self._descriptor: int | None = None
         self._file: tuple[int, int] | None = None
         self._end = 0
-        self._checksum = self.layout.first_checksum
+        self._checksum = self._layout.first_checksum
         self._claims: dict[bytes, set[bytes]] = {}
         self._keys: set[bytes] = set()
         self._answers: dict[bytes, bytes] = {}
@@ -81,7 +83,7 @@ class Ledger:
 
     @property
     def answers(self) -> Mapping[bytes, bytes]:
-        """Packed codes by key, as of the last `locked`."""
+        """Packed answers by key, as of the last `locked`."""
         return MappingProxyType(self._answers)
 
     def claimed(self, run: str) -> Set[bytes]:
@@ -124,12 +126,12 @@ class Ledger:
         self._append(records, "cannot reserve queries, nothing was sent")
 
     def record(self, answers: Mapping[bytes, bytes]) -> None:
-        """Write down the packed codes of claimed keys; call it inside `locked`.
+        """Write down the packed answers to claimed keys; call it inside `locked`.
 
         Raises:
             LedgerError: If the disk is full or fails; the keys stay paid and may be sent again.
         """
-        records = [Record(Kind.ANSWER, key, codes) for key, codes in answers.items()]
+        records = [Record(Kind.ANSWER, key, packed) for key, packed in answers.items()]
         self._append(records, "cannot keep the target's answers; asking again is free")
 
     @property
@@ -142,7 +144,7 @@ class Ledger:
     def _append(self, records: Sequence[Record], consequence: str) -> None:
         if self._descriptor is None:
             raise RuntimeError("the ledger is written to only inside locked()")
-        data, checksum = self.layout.encode(records, self._checksum)
+        data, checksum = self._layout.encode(records, self._checksum)
         try:
             written = 0
             while written < len(data):
@@ -165,10 +167,10 @@ class Ledger:
             self._file, self._end = (status.st_dev, status.st_ino), HEADER_SIZE
         if status.st_size == self._end:
             return
-        news = self.layout.decode(_read(descriptor, self._end, status.st_size), self._checksum)
+        news = self._layout.decode(_read(descriptor, self._end, status.st_size), self._checksum)
         torn = self._end + news.size
         if news.damaged:
-            number = (torn - HEADER_SIZE) // self.layout.record_size
+            number = (torn - HEADER_SIZE) // self._layout.record_size
             raise LedgerDamaged(
                 f"{self.path} is damaged in record {number}, which begins at byte {torn}: its checksum does not fit, "
                 f"and it is not the last one. {self._advice}"

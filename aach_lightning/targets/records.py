@@ -1,10 +1,12 @@
 """The bytes of a ledger: a header, then records of one size, each with a checksum that continues the one before.
 
 Header, 46 bytes: magic (8), version (u16), K (u32), hash of the target's identity (16), checksum (16).
-Record, 18 + W + 8 bytes with W = max(16, 2 ceil(K / 8)): kind (1), key (17), payload (W), checksum (8).
+Record, 18 + W + 8 bytes with W = max(16, 2 A) and A the bytes of one answer: kind (1), key (17), payload (W), checksum
+(8).
 
 - A claim "C" says that a run has asked for a key; its payload is the hash of the run's name.
-- An answer "A" holds the codes of a key, one bit each, bit 1 for +1: image and text of a pair, or one code and padding.
+- An answer "A" holds what was answered to a key, packed: image and text of a pair, or one answer and padding. A code
+  takes A = ceil(K / 8) bytes; what other forms take, `targets.answers` says.
 
 A checksum is BLAKE2b over the previous checksum and the record (the first one over the header's), so that a record
 that is changed, moved, dropped or taken from another ledger is noticed. All numbers are little-endian.
@@ -15,9 +17,6 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-
-import numpy as np
-from numpy.typing import NDArray
 
 RUN_SIZE = 16
 KEY_SIZE = 17
@@ -84,7 +83,7 @@ class Record:
     Attributes:
         kind: Claim or answer.
         key: 17 bytes, what was asked.
-        payload: Hash of the run, or packed codes; padded with zeros on disk.
+        payload: Hash of the run, or packed answers; padded with zeros on disk.
     """
 
     kind: Kind
@@ -114,12 +113,11 @@ class Layout:
 
     Args:
         header: Header of the ledger.
+        answer_size: Bytes of one packed answer; None where answers are codes.
     """
 
-    def __init__(self, header: Header) -> None:
-        self._code_size = -(-header.code_length // 8)
-        self._code_length = header.code_length
-        self._payload_size = max(RUN_SIZE, 2 * self._code_size)
+    def __init__(self, header: Header, answer_size: int | None = None) -> None:
+        self._payload_size = max(RUN_SIZE, 2 * (answer_size or -(-header.code_length // 8)))
         self._body_size = 1 + KEY_SIZE + self._payload_size
         self.record_size = self._body_size + _CHECKSUM_SIZE
         self.first_checksum = header.encode()[-_CHECKSUM_SIZE:]
@@ -152,15 +150,6 @@ class Layout:
             records.append(Record(Kind(body[:1]), body[1 : 1 + KEY_SIZE], body[1 + KEY_SIZE :]))
             checksum = found
         return Decoded(records, len(data), checksum, damaged=False)
-
-    def pack(self, codes: NDArray[np.int8]) -> bytes:
-        """Payload of an answer: codes in {-1, +1}, P x K, where P is 2 for a pair and 1 for a lone item."""
-        return np.packbits(codes > 0, axis=-1).tobytes()
-
-    def unpack(self, payload: bytes, parts: int) -> NDArray[np.int8]:
-        """Codes of an answer, int8 in {-1, +1}, `parts` x K."""
-        packed = np.frombuffer(payload, np.uint8, parts * self._code_size).reshape(parts, self._code_size)
-        return np.unpackbits(packed, axis=-1, count=self._code_length).astype(np.int8) * np.int8(2) - np.int8(1)
 
 
 def _continued(checksum: bytes, body: bytes) -> bytes:

@@ -10,6 +10,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
+from aach_lightning.runtime.choices import AnswerName
 from aach_lightning.runtime.errors import AachError, ConfigError
 from aach_lightning.runtime.mistakes import Mistakes
 from aach_lightning.runtime.run import run, stamp_run
@@ -43,6 +44,8 @@ def serve(config: RunConfig) -> None:
 
     serving = cast(ServeConfig, config).serving
     check_serving(serving)
+    if (name := config.answer.name) is not AnswerName.codes:
+        raise ConfigError(f"answer={name}: a service answers with codes; attack.py answer={name} has a door that ranks")
     keys = keys_from_environment()
     pairs = load_pairs(config.data, config.paths)
     artifact = ensure_deployed(config, pairs, split_pairs(config.split, pairs), ArtifactStore(Path(config.paths.store)))

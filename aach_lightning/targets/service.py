@@ -1,4 +1,4 @@
-"""A target as it is deployed: images and texts in, binary codes out, and nothing else."""
+"""A target as it is deployed: images and texts in, binary codes out, and nothing else; only doors hold one."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,6 +1,7 @@
 """SSAH (Li et al., CVPR 2018): a network that hashes labels supervises both modalities, discriminators align them."""
 
 import torch
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -8,8 +9,11 @@ from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.likelihood import likelihood
 from aach_lightning.networks.sharing import Half
+from aach_lightning.runtime import ranks
 from aach_lightning.targets.auxiliary import SemanticModule, dense, reverse_gradient, similarity_of
 from aach_lightning.targets.method import Schedule, TrainPart
+
+_BATCH = 128  # labels at once while the label network learns alone
 
 
 def semantic_loss(
@@ -25,7 +29,8 @@ def semantic_loss(
 
     [ alpha sum (log(1 + e^Delta) - S Delta) + gamma sum (log(1 + e^Gamma) - S Gamma) + eta |H - B|^2
     + beta |L' - L|^2 ] / (b n), Delta = F F_l' / 2, Gamma = H H_l' / 2
-    (the form of the paper; the division keeps the size of a step independent of b and n).
+    (section 3.2 of the paper, the sum of J1 to J4; the division keeps the size of a step independent of b and n. The
+    authors' public code differs: it takes squares of the two parts of each likelihood's difference.)
 
     Args:
         half: F and H, features and relaxed codes of the batch.
@@ -50,6 +55,8 @@ def semantic_loss(
 def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
     """|D(F) - y|^2, y = 1 for features of labels and 0 for those of the modality, mean over each, summed.
 
+    The form of the paper (section 3.4); the authors' public code has a cross-entropy.
+
     Args:
         of_labels: N logits; D is their sigmoid, so that what is gained by misleading it is bounded.
         of_items: M logits.
@@ -63,10 +70,11 @@ def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
 class SSAHModule(SemanticModule):
     """Trains a HashingNetwork on labelled pairs by SSAH, all networks in each step.
 
-    The paper trains the label network, the two modalities and the discriminators in turn; here every batch updates all
-    of them, against memories of what the label network made of all train items; the codes B = sign(H_v + H_t + H_l)
-    are those of the current step, and the discriminators stand behind reversed gradients. Labels supervise alone: the
-    discriminators do not move the features of the label network.
+    As in the authors' public code, the label network learns alone first: what the modalities shall follow must stand.
+    Then every batch updates all networks, where that code takes turns, against memories of what the label network made
+    of all train items. Ours, too: the codes B = sign(H_v + H_t + H_l) are those of the current step, and the
+    discriminators stand behind reversed gradients. Labels supervise alone: the discriminators do not move the features
+    of the label network.
 
     Args:
         network: The network that gets trained; its inputs are what the data loaders give (images or features).
@@ -78,6 +86,7 @@ class SSAHModule(SemanticModule):
         beta: Weight of label prediction.
         adversarial: Weight of the discriminators.
         label_hidden: Width of the first layer of the label network.
+        label_epochs: Passes over the labels in which it learns alone, before the modalities follow it.
         auxiliary_lr: Learning rate of all networks that are not deployed.
     """
 
@@ -97,34 +106,72 @@ class SSAHModule(SemanticModule):
         beta: float,
         adversarial: float,
         label_hidden: int,
+        label_epochs: int,
         auxiliary_lr: float,
     ) -> None:
         super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
         self.weights, self.adversarial = (alpha, gamma, eta, beta), adversarial
         count, classes, width = *train.labels.shape, self.semantic_width
         self.register_buffer("labels", train.labels[self.order].float())
-        # Items not seen yet stand at 0: they pull nobody.
         self.register_buffer("label_semantics", torch.zeros(count, width))
         self.register_buffer("label_codes", torch.zeros(count, network.code_length))
         self.label_network = dense(classes, label_hidden, width)
         self.label_head = nn.Linear(width, network.code_length)
         self.classifiers = nn.ModuleList(nn.Linear(width, classes) for _ in range(3))
         self.discriminators = nn.ModuleList(dense(width, width, 1) for _ in range(2))
+        self.label_epochs, self._order_seed = label_epochs, int(torch.randint(2**62, ()))
+
+    def on_train_start(self) -> None:
+        """Let the label network learn alone, unless the training goes on where it was interrupted."""
+        if self.current_epoch == 0:
+            self.train_labels()
+
+    @torch.enable_grad()
+    def train_labels(self) -> None:
+        """Train the label network on the labels of all train items, and remember what it makes of each."""
+        own = [self.label_network, self.label_head, self.classifiers[0]]
+        optimizer = torch.optim.Adam([p for part in own for p in part.parameters()], lr=self.auxiliary_lr)
+        shuffle = torch.Generator().manual_seed(self._order_seed)
+        epochs = range(self.label_epochs)
+        for _ in track(epochs, "learning from labels", transient=True, disable=not ranks.is_first()):
+            for positions in torch.split(torch.randperm(len(self.labels), generator=shuffle), _BATCH):
+                labels = self.labels[positions]
+                label = self.hash_labels(labels)
+                self.remember_labels(positions, label)
+                codes = binary_codes(label.codes.detach()).float()
+                loss = self.part(label, 0, labels, codes)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        with torch.no_grad():
+            for positions in torch.split(torch.arange(len(self.labels)), _BATCH):
+                self.remember_labels(positions, self.hash_labels(self.labels[positions]))
+
+    def hash_labels(self, labels: Tensor) -> Half:
+        """What the label network makes of labels, N x C float in {0, 1}."""
+        semantics = F.relu(self.label_network(labels))
+        return Half(semantics, self.label_head(semantics).tanh())
+
+    def remember_labels(self, positions: Tensor, label: Half) -> None:
+        """Put what the label network made of train items into the memories."""
+        self.label_semantics[positions] = label.semantics.detach()
+        self.label_codes[positions] = label.codes.detach()
+
+    def part(self, half: Half, which: int, labels: Tensor, codes: Tensor) -> Tensor:
+        """`semantic_loss` of one network: 0 that of labels, 1 of images, 2 of texts."""
+        memory = Half(self.label_semantics, self.label_codes)
+        predicted = self.classifiers[which](half.semantics).sigmoid()
+        return semantic_loss(half, memory, similarity_of(labels, self.labels), codes, predicted, labels, self.weights)
 
     def semantic_loss(self, image: Half, text: Half, batch: PairBatch) -> Tensor:
         """The objective of the label network, both modalities and both discriminators; see `SemanticModule`."""
         labels, positions = batch.labels.float(), self.positions(batch.ids)
-        semantics = F.relu(self.label_network(labels))
-        label = Half(semantics, self.label_head(semantics).tanh())
-        self.label_semantics[positions] = label.semantics.detach()
-        self.label_codes[positions] = label.codes.detach()
-        memory = Half(self.label_semantics, self.label_codes)
-        similarity = similarity_of(labels, self.labels)
+        label = self.hash_labels(labels)
+        self.remember_labels(positions, label)
         codes = binary_codes((image.codes + text.codes + label.codes).detach()).float()
         total = labels.new_zeros(())
-        for half, classifier in zip((label, image, text), self.classifiers, strict=True):
-            predicted = classifier(half.semantics).sigmoid()
-            total = total + semantic_loss(half, memory, similarity, codes, predicted, labels, self.weights)
+        for which, half in enumerate((label, image, text)):
+            total = total + self.part(half, which, labels, codes)
         for half, discriminator in zip((image, text), self.discriminators, strict=True):
             of_items = discriminator(reverse_gradient(half.semantics, self.adversarial))
             total = total + discriminator_loss(discriminator(label.semantics.detach()), of_items)

@@ -1,7 +1,6 @@
 """The target stage: a trained network, the index of its codes, and a report that says whether it is any good."""
 
 import json
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -15,16 +14,16 @@ from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_network
-from aach_lightning.networks.hashing import Encoder, HashingNetwork
-from aach_lightning.networks.inference import encode_images, hash_pairs
+from aach_lightning.networks.hashing import Encoder, HashingNetwork, binary_codes
+from aach_lightning.networks.inference import encode_images, relax_pairs
 from aach_lightning.networks.sharing import check_shareable
-from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
-from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.retrieval import cosine_mean_average_precision
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_tensors, load_weights, save_tensors
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
+from aach_lightning.runtime.method_schemas import ACMRConfig, CheckpointConfig
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
@@ -37,12 +36,15 @@ from aach_lightning.runtime.trainer import (
     make_trainer,
     numerics,
 )
+from aach_lightning.targets.checkpoints.files import kept_files
+from aach_lightning.targets.checkpoints.opening import open_checkpoint
 from aach_lightning.targets.datamodule import TargetDataModule
-from aach_lightning.targets.method import Schedule, TargetModule, TrainPart, rarer_sign
+from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
+from aach_lightning.targets.report import describe_index, measure
 
-log = logging.getLogger(__name__)
-
-NETWORK, INDEX, REPORT = "network.safetensors", "index.safetensors", "report.json"
+NETWORK, INDEX, REPORT, SPLIT = "network.safetensors", "index.safetensors", "report.json", "split.json"
+_LEARN = "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net"
+_CONVERT = "python -m aach_lightning.targets check tells whether its images should be converted otherwise"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ class CodeIndex:
         """Read the index of a target artifact."""
         return cls(**load_tensors(folder / INDEX))
 
+    @classmethod
+    def of(cls, relaxed: tuple[Tensor, Tensor]) -> Self:
+        """Take the signs of relaxed codes of images and texts, each N x K."""
+        images, texts = relaxed
+        return cls(binary_codes(images), binary_codes(texts))
+
 
 def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
     """The target's network with its initial weights."""
@@ -72,7 +80,10 @@ def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
 
 
 def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
-    """The trained network of a target artifact, in eval mode."""
+    """The network of a target artifact, in eval mode: trained, or from the files that it keeps."""
+    if isinstance(config.method, CheckpointConfig):
+        files, sizes = kept_files(config.method, artifact.path), (pairs.images.shape[-1], len(pairs.words))
+        return open_checkpoint(config.method, files, config.code_length, *sizes)
     network = build_target(config, pairs)
     load_weights(network, artifact.path / NETWORK)
     return network.eval()
@@ -140,11 +151,11 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     def read(rows: NDArray[np.int64]) -> PairBatch:
         return dataset.__getitems__(rows.tolist())
 
-    index = CodeIndex(*hash_pairs(module.network.eval(), read, everything, device, "target hashes the collection"))
+    relaxed = relax_pairs(module.network.eval(), read, everything, device, "target hashes the collection")
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
-    write_index(folder, config, pairs, split, index, int(checkpoint["epoch"]))
+    write_index(folder, config, pairs, split, CodeIndex.of(relaxed), int(checkpoint["epoch"]), relaxed)
 
 
 def _train_part(
@@ -165,46 +176,37 @@ def _train_part(
     return TrainPart(batch.ids, batch.labels, batch.texts, own)
 
 
-def write_index(folder: Path, config: RunConfig, pairs: Pairs, split: Split, index: CodeIndex, epoch: int) -> None:
-    """Write what lies beside the weights of a target: its index, a report, and the data that it is made for."""
+def write_index(
+    folder: Path,
+    config: RunConfig,
+    pairs: Pairs,
+    split: Split,
+    index: CodeIndex,
+    epoch: int,
+    relaxed: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Write what lies beside the weights of a target: its index, a report, and the data that it is made for.
+
+    Args:
+        folder: Where to.
+        config: The whole configuration.
+        pairs: The data.
+        split: Its parts.
+        index: Codes of the collection.
+        epoch: The epoch whose weights were kept, from 0: the best, or the last where no labels are read.
+        relaxed: What the codes are signs of, where there is such.
+    """
     query = validation_rows(split, config.target.validation, config.target.seed)
+    database = np.setdiff1d(split.database, query)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
-    write_json(folder / REPORT, _report(index, pairs, query, np.setdiff1d(split.database, query), epoch))
-    split.save(folder / "split.json")
+    advice = _CONVERT if isinstance(config.target.method, CheckpointConfig) else _LEARN
+    report = describe_index(index.image_codes, index.text_codes, pairs, query, database, epoch, advice)
+    if relaxed is not None and isinstance(config.target.method, ACMRConfig):
+        # the paper ranks real vectors; its number is not that of their signs
+        report["validation_map_cosine"] = measure(cosine_mean_average_precision, *relaxed, pairs, query, database)
+    write_json(folder / REPORT, report)
+    split.save(folder / SPLIT)
     (folder / "vocabulary.txt").write_text("\n".join(pairs.words) + "\n", encoding="utf-8")
-
-
-def _report(
-    index: CodeIndex, pairs: Pairs, query: NDArray[np.int64], database: NDArray[np.int64], epoch: int
-) -> dict[str, Any]:
-    labels = torch.from_numpy(pairs.labels)
-    sides = {"i2t": (index.image_codes, index.text_codes), "t2i": (index.text_codes, index.image_codes)}
-    sides_codes = {"image": index.image_codes[database], "text": index.text_codes[database]}
-    report: dict[str, Any] = {
-        "best_epoch": epoch,
-        "validation_queries": len(query),
-        "validation_map": {
-            name: mean_average_precision(queries[query], labels[query], searched[database], labels[database])
-            for name, (queries, searched) in sides.items()
-        },
-        "chance_map": chance_level(labels[query], labels[database]),
-        "bit_balance": {side: rarer_sign(codes) for side, codes in sides_codes.items()},
-        "distinct_codes": {side: count_distinct_codes(codes) for side, codes in sides_codes.items()},
-        "database": len(database),
-    }
-    for name, value in report["validation_map"].items():
-        if value < report["chance_map"] + 0.05 or min(report["distinct_codes"].values()) < 0.01 * len(database):
-            log.warning(
-                "the target looks collapsed: MAP %s %.3f beside chance %.3f, %s distinct codes of %d items. "
-                "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net.",
-                name,
-                value,
-                report["chance_map"],
-                report["distinct_codes"],
-                len(database),
-            )
-            break
-    return report
 
 
 def read_report(artifact: Artifact) -> dict[str, Any]:

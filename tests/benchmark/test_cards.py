@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aach_lightning.benchmark.card import Card, with_shares
+from aach_lightning.benchmark.cards import with_shares
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Row
 from aach_lightning.runtime.errors import DataError
 
@@ -39,15 +40,26 @@ def card(method: str, query: Any, value: float, seed: int = 0, direction: Any = 
         "setting": {"budget.pairs": "500"},
         "seed": seed,
         "budget_pairs": 500,
+        "budget_items": 400,
+        "norm": "linf",
         "epsilon": 8.0,
         "text_epsilon": 0.1,
         "chance": 0.3,
         "target": {"name": "dcmh", "code_length": 32},
-        "data": {"name": "toy", "note": "", "pairs": 60, "attacked": 200, "hash": "0", "split_hash": "1"},
+        "data": {
+            "name": "toy",
+            "note": "",
+            "protocol": "random",
+            "pairs": 60,
+            "attacked": 200,
+            "hash": "0",
+            "split_hash": "1",
+        },
         "seconds": 2.0,
         "overrides": ["attack=aach"],
         "versions": {"torch": "2"},
         "hardware": "a machine",
+        "answer": {"name": "codes"},
     }
     return Card(**(values | changes))
 
@@ -64,6 +76,25 @@ def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
     assert path.name == first.name
     assert path.name.startswith("a_b_c-I2T-")
     assert Card.load(path) == first
+
+
+def test_a_card_says_what_was_revealed(tmp_path: Path) -> None:
+    codes = card("aach", "attack", 0.4)
+    ranks = card("aach", "attack", 0.4, answer={"name": "ranks", "gallery": 9})
+    assert codes.name != ranks.name
+    ranks.save(tmp_path)
+    assert Card.load(tmp_path / ranks.name).answer == {"name": "ranks", "gallery": 9}
+
+
+def test_rows_stand_in_the_order_of_what_is_needed() -> None:
+    def needing(method: str, needs: Any) -> Card:
+        one = card(method, "attack", 0.4)
+        return replace(one, row=replace(one.row, needs=needs))
+
+    cards = [card("w", "white_box", 0.2), needing("c", "codes"), needing("r", "ranks"), needing("t", "top k")]
+    table = markdown([*cards, needing("n", "nothing"), card("noise", "noise", 0.6), card("clean", "clean", 0.7)])
+    methods = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert methods == ["method", "clean", "noise", "n", "t", "r", "c", "w"]
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"schema": "aach_lightning.card/9"}', "", '{"schema": 1}'])

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from aach_lightning.benchmark.plan import CONF, chosen_methods, compose_job, load_plan, make_jobs
+from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
+from aach_lightning.runtime.compose import CONF
 from aach_lightning.runtime.errors import ConfigError
 
 PLANS = sorted(path.stem for path in (CONF / "benchmark").glob("*.yaml"))
@@ -60,6 +61,16 @@ def test_the_first_method_brings_the_reference_and_no_other_does(plan: str, tmp_
     assert references[0]
     assert not any(references[1:]) or plan == "ablation"
     assert configs[0].attack.norm.value == "linf"  # the noise of the table
+
+
+def test_what_is_revealed_can_be_swept(tmp_path: Path) -> None:
+    jobs = make_jobs(load_plan("answers"), ["answer=codes,ranks,topk", "answer.gallery=30", "answer.k=4"])
+    found = [(dict(job.setting)["answer"], compose_job(job, tmp_path).answer) for job in jobs]
+    assert [name for name, _ in found] == ["codes"] * 6 + ["ranks"] * 6 + ["topk"] * 6
+    for name, answer in found:
+        assert (answer.name.value, answer.gallery, answer.k) == (name, 30, 4)
+    with pytest.raises(ConfigError, match="answer=ranks reveals none"):
+        compose_job(make_jobs({"square": ["attack=square"]}, ["answer=ranks"])[0], tmp_path)
 
 
 def test_a_plan_of_ones_own(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ SHARED = ("target.batch_size=19", "target.image_net.hidden=24", "target.text_net
 KINDS = {
     "acmr": SHARED,
     "cmhh": SHARED,
+    "cpah": SHARED,
     "dadh": SHARED,
+    "dchmt": SHARED,
     "ssah": (*SHARED, "target.method.label_hidden=32"),
 }
 

@@ -29,7 +29,10 @@ from tests.conftest import CONF, TINY
 
 WORLDS = (1, 2, 3)
 # 40 train pairs: two batches of 19 and one of 2, which is smaller than three processes
-IMAGES = ("target.batch_size=19", "surrogate.batch_size=11", "surrogate.epochs=3", "target.epochs=3")
+IMAGES = (
+    *("target.batch_size=19", "surrogate.batch_size=11", "surrogate.epochs=3", "target.epochs=3"),
+    "evaluation.trace=[1]",
+)
 FEATURES = (
     "target.image_net.frozen=true",
     "surrogate.image_net.frozen=true",
@@ -40,7 +43,7 @@ ENSEMBLE = (
     *("surrogate.seeds=2", "surrogate.adversarial.epsilon=2", "budget.selection=coverage"),
     *("attack.modality=image", "evaluation.white_box=false"),
 )
-SEARCHING = ("attack=square", "attack.queries=60")
+SEARCHING = ("attack=square", "attack.queries=60", "evaluation.trace=[]")
 
 pytestmark = [
     pytest.mark.skipif(not distributed.is_gloo_available(), reason="needs torch with gloo"),
@@ -195,7 +198,7 @@ def test_equal_queries_answers_and_measurements(worlds: Path, name: str, size: i
 def test_from_equal_weights_come_equal_bits(worlds: Path, size: int) -> None:
     assert outcomes(worlds, "crafting", size) == [""] * size
     one, many = (tensors(worlds, store, "attack", "delta") for store in ("images-1", f"crafting-{size}"))
-    assert len(one) == len(many) == 4
+    assert len(one) == len(many) == 6  # of images and texts: the attack, its bound, the attack after one step
     for expected, found in zip(one, many, strict=True):
         assert torch.equal(found["delta"], expected["delta"])
         assert float(found["delta"].abs().max()) > 0
@@ -246,6 +249,8 @@ def test_equal_curves_written_once_and_over_all_items(worlds: Path) -> None:
 def test_one_output_tree(worlds: Path) -> None:
     assert sorted(path.name for path in (worlds / "output" / "images-3").iterdir()) == [
         "attack.png",
+        "curves.json",
+        "gallery.json",
         "result.json",
         "split.json",
     ]

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from aach_lightning.evaluation.exhibits import load_exhibits
 from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.retrieval_curves import RetrievalCurves
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -92,6 +94,11 @@ def test_the_picture_and_the_split_lie_beside_the_result(first: Any) -> None:
         picture.load()
         assert picture.format == "PNG"
     assert (first.folder / "split.json").is_file()
+    assert len(load_exhibits(first.folder / "gallery.json")) == 4
+    curves = RetrievalCurves.load(first.folder / "curves.json").curves
+    assert [(it.direction, it.query) for it in curves] == [
+        (row["direction"], row["query"]) for row in first.result["rows"]
+    ]
 
 
 def test_the_terminal_shows_tables_and_ends_with_where_they_lie(first: Any) -> None:

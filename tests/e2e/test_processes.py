@@ -63,6 +63,8 @@ def test_one_folder_and_a_quiet_terminal(together: Any) -> None:
         ".hydra",
         "attack.log",
         "attack.png",
+        "curves.json",
+        "gallery.json",
         "result.json",
         "split.json",
     ]

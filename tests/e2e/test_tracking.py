@@ -43,7 +43,9 @@ def tracked(launcher: Launcher) -> Launcher:
 def sweep(tracked: Launcher, scenes: tuple[str, ...]) -> tuple[Any, Path]:
     """Two jobs of one process."""
     folder = tracked.folder / "sweeps" / "two_seeds"
-    return tracked.run("attack.py", ("-m", *scenes, "seed=0,1", OFFLINE, f"hydra.sweep.dir={folder}"), "sweep"), folder
+    saved = "evaluation.save_adversarial=true"
+    arguments = ("-m", *scenes, "seed=0,1", OFFLINE, saved, f"hydra.sweep.dir={folder}")
+    return tracked.run("attack.py", arguments, "sweep"), folder
 
 
 def read(folder: Path) -> WrittenRun:
@@ -100,6 +102,16 @@ def test_a_run_has_the_outcome_of_its_job(sweep: tuple[Any, Path]) -> None:
     moved = [row[cells["columns"].index("bits moved")] for row in cells["data"]]
     assert moved == sorted(moved)
     assert len(moved) == 4
+
+
+def test_a_run_has_the_adversarial_queries_of_its_job_as_an_artifact(sweep: tuple[Any, Path]) -> None:
+    _, folder = sweep
+    job, saved = read(folder / "0"), folder / "0" / "adversarial"
+    kept = next(files for files in job.artifacts if "manifest.json" in files)
+    assert {name: file.read_bytes() for name, file in kept.items()} == {
+        file.relative_to(saved).as_posix(): file.read_bytes() for file in saved.rglob("*.*")
+    }
+    assert len(kept) == 12 + 2
 
 
 def test_the_terminal_stays_as_it_is_and_says_how_to_send_the_run(sweep: tuple[Any, Path]) -> None:
@@ -171,7 +183,7 @@ def test_a_trained_stage_is_a_run_of_its_own_kind(
     assert (job.run.job_type, job.run.display_name, job.exit_code) == ("surrogate", "M=30 seed=0", 0)
     assert set(job.axes.values()) - {""} == {"surrogate/step"}
     assert 0 <= job.summary["report/surrogate/bit_agreement_image"] <= 1
-    assert job.summary["report/target/best_epoch"] in (0, 1)
+    assert job.summary["report/target/kept_epoch"] in (0, 1)
     cli.train(compose_toy("stage=surrogate", OFFLINE))  # finds both
     assert len(run_files(tmp_path)) == 1
     assert not list((tmp_path / "store").glob("train/*"))  # nothing is left to continue

@@ -45,6 +45,13 @@ def test_a_black_box_attacker_and_its_bound(found: Callable[..., Found]) -> None
     assert attack.answers is not None
 
 
+@pytest.mark.parametrize(("answer", "needs"), [("ranks", "ranks"), ("topk", "top k")])
+def test_an_attacker_that_gets_lists_has_no_codes(found: Callable[..., Found], answer: str, needs: str) -> None:
+    (attack, bound), _ = found(f"answer={answer}", "answer.gallery=20", "answer.k=5")
+    assert (attack.needs, attack.labels, attack.pairs) == (needs, False, 30)
+    assert (bound.needs, bound.pairs) == ("weights", 0)
+
+
 def test_what_learned_from_labels_needs_nothing_of_the_target(found: Callable[..., Found]) -> None:
     (attack, bound), _ = found("surrogate.learns_from=labels", "surrogate.quantisation=sign")
     assert (attack.needs, attack.labels, attack.pairs, attack.answers) == ("nothing", True, 0, None)

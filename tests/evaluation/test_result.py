@@ -53,7 +53,7 @@ def test_round_trip(result: Result, tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["result.json"]
     content = json.loads(path.read_bytes().decode("utf-8"))
     assert content["rows"][0]["map"] == 1 / 3  # to the last bit
-    assert content["schema"] == "aach_lightning.result/2"
+    assert content["schema"] == "aach_lightning.result/3"
     assert set(content) == {field.name for field in dataclasses.fields(Result)}
 
 
@@ -66,8 +66,16 @@ def test_row_by_direction_and_query(result: Result) -> None:
 def test_another_schema_is_refused(result: Result, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     dataclasses.replace(result, schema="aach_lightning.result/99").save(path)
-    with pytest.raises(DataError, match=r"result\.json.*result/99.*result/2"):
+    with pytest.raises(DataError, match=r"result\.json.*result/99.*result/3.*result/2"):
         Result.load(path)
+
+
+def test_results_of_the_version_before_are_read(result: Result, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    older = dataclasses.replace(result, schema="aach_lightning.result/2")
+    older.save(path)
+    expected = dataclasses.replace(result, config={**result.config, "answer": {"name": "codes"}})
+    assert Result.load(path) == expected
 
 
 def test_every_truncation_is_refused(result: Result, tmp_path: Path) -> None:

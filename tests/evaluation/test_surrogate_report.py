@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,9 @@ def index(door: Any, pairs: Pairs) -> CodeIndex:
 
 @pytest.fixture
 def answers(index: CodeIndex, split: Split) -> Answers:
-    return Answers(split.train, index.image_codes[split.train], index.text_codes[split.train], 30)
+    return Answers(
+        split.train, index.image_codes[split.train], index.text_codes[split.train], 30, np.empty(0, np.int64)
+    )
 
 
 def test_a_perfect_surrogate(
@@ -92,6 +95,18 @@ def test_an_unrelated_surrogate(index: CodeIndex, answers: Answers, pairs: Pairs
     assert 0.3 < report["bit_agreement_image"] < 0.7  # images are noise: nothing to agree upon
     assert abs(report["distance_spearman"]) < 0.5
     assert report["map_i2t"] != report["target_map_i2t"]
+
+
+def test_pairs_of_a_gallery_are_no_strangers(
+    door: Any, index: CodeIndex, answers: Answers, pairs: Pairs, split: Split
+) -> None:
+    network = HashingNetwork(Half(door.hash_images), Half(door.hash_texts), 8)
+    held_out = held_out_rows(split, 68, seed=0)
+    seen = replace(answers, gallery=np.concatenate([held_out[10:20], split.train[:5]]))
+    rest = np.concatenate([held_out[:10], held_out[20:]])
+    report = surrogate_report(network, seen, index, pairs, held_out, CPU)
+    assert report == surrogate_report(network, answers, index, pairs, rest, CPU)
+    assert report["held_out_pairs"] == 58
 
 
 def test_nothing_to_compare(door: Any, index: CodeIndex, answers: Answers, pairs: Pairs) -> None:

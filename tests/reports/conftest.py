@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.reports.build import build
+from tests.reports.page_folder import fill
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -144,3 +147,67 @@ def job() -> Callable[..., None]:
 @pytest.fixture
 def sweep() -> Callable[..., None]:
     return write_sweep
+
+
+def make_card(method: str, value: float, query: str = "attack", seed: int = 0, **changes: Any) -> Card:
+    """A card of image queries: clean MAP 0.8, noise 0.78, bound 0.3 where a test says nothing else.
+
+    Args:
+        method: Name in the plan.
+        value: MAP.
+        query: Kind of the row.
+        seed: Of the attacker.
+        changes: Of the card; those of its row begin with `row_`.
+    """
+    row = {
+        "direction": "I2T",
+        "query": query,
+        "map": value,
+        "drop": 0.8 - value,
+        "share_of_white_box": None,
+        "distance": 0.0 if query == "clean" else 3.0,
+        "epsilon": 8 / 255,
+        "linf": 8 / 255,
+        "rms": 0.02,
+        "psnr": 33.0,
+        "ssim": 0.9,
+        "pairs_queried": 500 if query == "attack" else 0,
+        "items_queried": 0,
+        "needs": NEEDS.get(query, "nothing"),
+        "labels": False,
+        **{key.removeprefix("row_"): new for key, new in changes.items() if key.startswith("row_")},
+    }
+    values: dict[str, Any] = {
+        "method": method,
+        "row": Row(**row),
+        "setting": {"budget.pairs": "500"},
+        "seed": seed,
+        "budget_pairs": 500,
+        "budget_items": 0,
+        "norm": "linf",
+        "epsilon": 8.0,
+        "text_epsilon": 0.1,
+        "chance": 0.25,
+        "target": {"name": "dcmh", "code_length": 32},
+        "data": {"name": "photos", "note": "", "pairs": 60, "attacked": 200, "hash": "0", "split_hash": "1"},
+        "seconds": 2.0,
+        "overrides": [f"attack={method}", "paths.store=/somewhere"],
+        "versions": {"torch": "2"},
+        "hardware": "a machine",
+        "answer": {"name": "codes"},
+    }
+    return Card(**(values | {key: new for key, new in changes.items() if not key.startswith("row_")}))
+
+
+@pytest.fixture(scope="session")
+def card() -> Callable[..., Card]:
+    return make_card
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a report on everything that a page can show, with hostile names; what it is made of lies beside it."""
+    folder = tmp_path_factory.mktemp("report")
+    fill(folder / "runs", make_run, write_job, make_card)
+    build(folder / "runs", folder / "report")
+    return folder / "report"

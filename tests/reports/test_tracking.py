@@ -62,7 +62,7 @@ def outcome() -> Result:
         row("T2I", "clean", 0.625),
     )
     queries = {"budget_pairs": 500, "spent_pairs": 480, "spent_items": 12, "evaluation_items": 99}
-    target = {"best_epoch": 4, "validation_map": {"i2t": 0.7, "t2i": 0.6}}
+    target = {"kept_epoch": 4, "validation_map": {"i2t": 0.7, "t2i": 0.6}}
     return Result(
         rows, {"I2T": 0.25, "T2I": 0.125}, target, AGREEMENT, queries, {}, {"attack": {"epsilon": 8.0}}, 0, {}
     )
@@ -84,7 +84,7 @@ def test_numbers_of_a_result_have_paths(monkeypatch: pytest.MonkeyPatch) -> None
         "queries/spent_pairs": 480,
         "queries/spent_items": 12,
         "queries/evaluation_items": 99,
-        "report/target/best_epoch": 4,
+        "report/target/kept_epoch": 4,
         "report/target/validation_map/i2t": 0.7,
         "report/surrogate/bit_agreement_image": 0.812,
     }
@@ -133,5 +133,5 @@ def test_the_gallery_shows_what_was_sent_and_the_change_in_full_contrast(monkeyp
 
 def test_reports_of_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = sent(monkeypatch)
-    tracking.track_reports({"target": {"best_epoch": 2, "bit_balance": {"image": 0.5}}})
-    assert found == [({"report/target/best_epoch": 2, "report/target/bit_balance/image": 0.5}, {})]
+    tracking.track_reports({"target": {"kept_epoch": 2, "bit_balance": {"image": 0.5}}})
+    assert found == [({"report/target/kept_epoch": 2, "report/target/bit_balance/image": 0.5}, {})]

@@ -20,6 +20,7 @@ from aach_lightning.runtime.data_schemas import (
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.runtime.split_schemas import chosen_sizes
 from aach_lightning.runtime.surrogate_schemas import (
     CustomMiningConfig,
     GapMiningConfig,
@@ -38,6 +39,7 @@ from aach_lightning.runtime.target_schemas import (
     NoDefenceConfig,
     ResizeConfig,
 )
+from aach_lightning.runtime.validate_target import TARGETS
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = {
@@ -58,6 +60,7 @@ GROUPS = {
     "attack/objective": "attack/objective",
     "attack/step": "attack/step",
     "attack/gradient": "attack/gradient",
+    "answer": "answer",
     "trainer": "trainer",
     "logger": "logger",
 }
@@ -115,6 +118,12 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
         root = ["data=container", f"data.path={folder}", *(["split.dataset=mirflickr25k"] if option != "pack" else [])]
     if (key, option) in (("target", "http"), ("target/method", "http")):
         root = ["target.method.url=http://127.0.0.1:8080", "evaluation.white_box=false"]
+    if key in ("target", "target/method") and option in ("checkpoint", "onnx", "torchscript"):
+        root = [f"target.method.{name}_file=file" for name in ("image", "text")]
+        root += ["target.method.format=dcmh"] if option == "checkpoint" else []
+        root += ["evaluation.white_box=false"] if option == "onnx" else []
+    if (key, option) == ("target/method", "cpah"):
+        root = ["target.image_net.refined=true", "target.text_net.refined=true"]
     described = f"{key.split('@')[1]}.backbone" if "@" in key else key.replace("/", ".")
     own = [f"{described}._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
@@ -165,6 +174,22 @@ def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: 
     assert config.split.query
     assert config.split.train
     assert config.stage is Stage.target
+
+
+@pytest.mark.parametrize("method", sorted(set(TARGETS) - {"http"}))
+def test_every_trained_method_has_the_protocol_of_the_field(method: str, folder: Path) -> None:
+    config = checked_config(composed(f"experiment=mirflickr25k_{method}", f"data.root={folder}", name="train"))
+    target, sizes = config.target, chosen_sizes(config.split)
+    assert sizes is not None
+    assert (config.data.name, config.data.image_size, config.trainer.accelerator) == ("mirflickr25k", 224, "gpu")
+    assert (target.name, target.code_length) == (method, 32)
+    assert type(target.method).__name__.lower() == f"{method}config"
+    assert (sizes.query, sizes.fill_train or sizes.train) in ((2000, 10_000), (80, 5000), (5120, 10_240))
+    kind = target.image_net.backbone["_target_"].rpartition(".")[2]
+    assert kind == ("CLIPVision" if method == "dchmt" else "CNNF")
+    assert target.image_net.frozen is (method in ("acmr", "cpah", "dadh"))
+    comment = (CONF / "experiment" / f"mirflickr25k_{method}.yaml").read_text(encoding="utf-8")
+    assert "# Clean MAP to expect" in comment
 
 
 @pytest.mark.parametrize(

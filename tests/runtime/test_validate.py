@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.runtime import encoders
+from aach_lightning.runtime.answer_schemas import AnswerConfig
 from aach_lightning.runtime.attack_schemas import (
     CmlaObjectiveConfig,
     HagObjectiveConfig,
@@ -15,6 +17,7 @@ from aach_lightning.runtime.attack_schemas import (
 )
 from aach_lightning.runtime.choices import (
     AdversarialMethod,
+    AnswerName,
     BankName,
     NormName,
     Quantisation,
@@ -194,7 +197,8 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ({"data.pairs": 49}, "data.pairs=49: must be at least split.query + split.train=50"),
         (
             {"target.name": "lsh"},
-            "target.name=lsh: must be one of acmr, cmhh, dadh, dcmh, dgcpn, djsrh, http, jdsh, ssah",
+            "target.name=lsh: must be one of acmr, checkpoint, cmhh, cpah, dadh, dchmt, dcmh, dgcpn, djsrh, http, "
+            "jdsh, onnx, ssah, torchscript",
         ),
         ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
         ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
@@ -465,5 +469,64 @@ def test_several_mistakes_are_all_reported(config: RunConfig) -> None:
     assert [line.split(":")[0] for line in lines] == [f"  - {key}={value}" for key, value in wrong.items()]
 
 
+@pytest.mark.parametrize("name", [AnswerName.ranks, AnswerName.topk])
+def test_what_works_without_codes(config: RunConfig, name: AnswerName) -> None:
+    config.answer = AnswerConfig(name=name, gallery=20, k=5)
+    assert mistakes(config) == []
+    config.surrogate.quantisation = Quantisation.sign
+    config.budget.selection = Selection.uncertainty
+    assert mistakes(config) == []
+    for key, value, allowed in (
+        ("attack.query_anchor", True, "ranks by the target's code of each attacked item, and "),
+        ("attack.target_item", "pair-3", "wants the target's code of that item, and "),
+        ("attack.source", SourceName.queries, "a search measures distances between codes, and "),
+    ):
+        changed = deepcopy(config)
+        put(changed, key, value)
+        expected = f"  - {key}={value}: {allowed}answer={name} reveals none: choose "
+        assert any(line.startswith(expected) for line in mistakes(changed)), mistakes(changed)
+        changed.answer.name = AnswerName.codes
+        assert not any("reveals none" in line for line in mistakes(changed))
+
+
+def test_sizes_of_lists(config: RunConfig) -> None:
+    cases = [
+        (AnswerName.ranks, 1, 5, "answer.gallery=1: must lie in 2 to 65536"),
+        (AnswerName.ranks, 65537, 5, "answer.gallery=65537: must lie in 2 to 65536"),
+        (
+            AnswerName.topk,
+            20,
+            20,
+            "answer.k=20: must lie in 1 to answer.gallery - 1 = 19; answer=ranks gives all of them",
+        ),
+        (
+            AnswerName.topk,
+            20,
+            0,
+            "answer.k=0: must lie in 1 to answer.gallery - 1 = 19; answer=ranks gives all of them",
+        ),
+    ]
+    for name, gallery, k, line in cases:
+        config.answer = AnswerConfig(name=name, gallery=gallery, k=k)
+        assert mistakes(config) == [f"  - {line}"]
+        config.answer.name = AnswerName.codes
+        assert mistakes(config) == []
+    for name, gallery, k in ((AnswerName.ranks, 2, 0), (AnswerName.ranks, 65536, 50), (AnswerName.topk, 20, 19)):
+        config.answer = AnswerConfig(name=name, gallery=gallery, k=k)
+        assert mistakes(config) == []
+
+
 def test_unchanged_configuration_is_accepted(config: RunConfig) -> None:
     assert mistakes(config) == []
+
+
+@pytest.mark.parametrize("trace", ["[0]", "[2,1]", "[1,1]", "[3]", "[-1,2]"])
+def test_a_trace_is_ascending_and_ends_before_the_attack(compose_toy: Callable[..., RunConfig], trace: str) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation.trace=.*below attack.steps=3"):
+        compose_toy(f"evaluation.trace={trace}")
+
+
+@pytest.mark.parametrize("attack", ["square", "universal"])
+def test_only_attacks_by_steps_have_a_trace(compose_toy: Callable[..., RunConfig], attack: str) -> None:
+    with pytest.raises(ConfigError, match=rf"evaluation.trace=\[1\]: must be \[\] under attack={attack}"):
+        compose_toy(f"attack={attack}", "attack.steps=3", "evaluation.trace=[1]")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from aach_lightning.runtime.choices import SplitRule
+from aach_lightning.runtime.choices import AnswerName, SplitRule
 from aach_lightning.runtime.data_schemas import ContainerConfig
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
@@ -121,9 +121,9 @@ def test_sizes_from_table_and_keys() -> None:
 
 
 def test_sizes_that_only_the_data_tell(config: RunConfig) -> None:
-    validate_parts(config, query=6, train=30)
+    validate_parts(config, query=6, train=30, database=50)
     with pytest.raises(ConfigError) as caught:
-        validate_parts(config, query=5, train=29)
+        validate_parts(config, query=5, train=29, database=50)
     assert str(caught.value).splitlines() == [
         "the configuration does not fit the split of these data:",
         "  - budget.pairs=30: the M queried pairs come from the train part: must be at most 29, its size by "
@@ -131,6 +131,11 @@ def test_sizes_that_only_the_data_tell(config: RunConfig) -> None:
         "  - evaluation.queries=6: attacked queries are the first of the query part: must be at most 5, its size by "
         "protocol=random",
     ]
+    config.answer.name = AnswerName.topk
+    validate_parts(config, query=6, train=30, database=config.answer.gallery)
+    with pytest.raises(ConfigError, match=r"answer\.gallery=1000: the catalogue is .* must be at most 999"):
+        validate_parts(config, query=6, train=30, database=999)
+    config.answer.name = AnswerName.codes
     config.split.file = "paper.mat"
     with pytest.raises(ConfigError, match=r"must be at most 5, its size by split\.file=paper\.mat"):
-        validate_parts(config, query=5, train=30)
+        validate_parts(config, query=5, train=30, database=50)

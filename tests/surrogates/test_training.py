@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, budget_order, make_split
+from aach_lightning.data.splits import Split, budget_order, gallery_rows, make_split
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights
@@ -21,7 +21,8 @@ from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.surrogates.networks import build_surrogate
 from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.selection import spread_out
-from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
+from aach_lightning.surrogates.training import _depends_on, ensure_surrogate, load_answers, load_surrogate
+from aach_lightning.targets.answers import RankedAnswers
 from aach_lightning.targets.blackbox import BlackBox
 
 BITS = 16
@@ -322,3 +323,85 @@ def test_every_way_to_learn_trains(site: Callable[..., Site], choice: str) -> No
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, fresh[name])}
     assert "image.head.2.weight" in changed
     assert here.target.sent == (0 if choice == "surrogate=transfer" else 30)
+
+
+RANKS = ("answer=ranks", "answer.gallery=20")
+TOP = ("answer=topk", "answer.gallery=20", "answer.k=5")
+
+
+class ListedSite(Site):
+    """A target that ranks a gallery."""
+
+    @property
+    def gallery(self) -> list[int]:
+        rows: list[int] = gallery_rows(self.split, 20, self.config.target.seed).tolist()
+        return rows
+
+    def door(self) -> BlackBox:
+        batch = self.pairs.batch(self.gallery)
+        with torch.no_grad():
+            codes = [
+                binary_codes(self.target.hash_images(batch.images)),
+                binary_codes(self.target.hash_texts(batch.texts)),
+            ]
+        self.target.sent -= len(batch)
+        form = RankedAnswers(codes[0], codes[1], self.config.answer.length, "secret")
+        path, budget = self.folder / "a.ledger", self.config.budget.pairs
+        return BlackBox(self.target, BITS, budget, path, identity="target", run="run", reveals=form)
+
+
+@pytest.fixture
+def listed(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., ListedSite]:
+    def opened(name: str, *overrides: str) -> ListedSite:
+        return ListedSite(compose_toy(*overrides), toy_pairs, tmp_path / name)
+
+    return opened
+
+
+@pytest.mark.parametrize("form", [RANKS, TOP], ids=["ranks", "topk"])
+def test_lists_are_kept_and_codes_are_estimates(listed: Callable[..., ListedSite], form: tuple[str, ...]) -> None:
+    here = listed("one", *form, "surrogate.seeds=2")
+    artifact = here.ensure()
+    answers = load_answers(artifact)
+    assert answers.rows.tolist() == queried_rows(here.split, 30, 0).tolist()
+    assert answers.gallery.tolist() == here.gallery
+    assert not set(here.gallery) & set(here.split.query.tolist())
+    assert answers.spent == here.door().spent_pairs == here.target.sent == 30
+    batch = here.pairs.batch(answers.rows)
+    kept = load_tensors(artifact.path / "answers.safetensors")
+    images, texts = here.door().query(batch.images, batch.texts)
+    assert torch.equal(kept["image_lists"], images)
+    assert torch.equal(kept["text_lists"], texts)
+    assert answers.image_codes.shape == answers.text_codes.shape == (30, BITS)
+    assert not torch.equal(answers.image_codes, binary_codes(here.target.hash_images(batch.images)))
+    assert isinstance(load_surrogate(here.config, here.pairs, artifact), EnsembleNetwork)
+
+
+@pytest.mark.parametrize("surrogate", ["default", "ranking"])
+def test_what_is_revealed_makes_another_surrogate(listed: Callable[..., ListedSite], surrogate: str) -> None:
+    net = ["image_net@surrogate.image_net=small_cnn", f"surrogate={surrogate}", "surrogate.epochs=1"]
+    sites = [listed(form[0], *form, *net) for form in (RANKS, TOP)]
+    first, second = (site.ensure() for site in sites)
+    assert first.key != second.key
+    assert listed("again", *RANKS, *net, "answer.k=3").ensure().key == first.key  # k counts under topk alone
+    weights = [load_tensors(artifact.path / "network.safetensors") for artifact in (first, second)]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_codes_and_what_asks_nothing_have_the_keys_that_they_had(
+    site: Callable[..., Site], compose_toy: Callable[..., RunConfig]
+) -> None:
+    plain = _depends_on(compose_toy(), TARGET)
+    assert "answer" not in plain
+    assert _depends_on(compose_toy("answer.gallery=7"), TARGET) == plain
+    assert _depends_on(compose_toy(*LABELS, *RANKS), TARGET) == _depends_on(compose_toy(*LABELS), TARGET)
+    assert _depends_on(compose_toy(*RANKS), TARGET)["answer"] == {"name": "ranks", "gallery": 20}
+    assert _depends_on(compose_toy(*TOP), TARGET)["answer"] == {"name": "topk", "gallery": 20, "k": 5}
+    assert not len(load_answers(site("codes").ensure()).gallery)
+
+
+def test_pairs_may_be_chosen_by_what_was_learned_from_lists(listed: Callable[..., ListedSite]) -> None:
+    here = listed("one", *TOP, "budget.selection=uncertainty")
+    answers = load_answers(here.ensure())
+    assert answers.rows.tolist() != queried_rows(here.split, 30, 0).tolist()
+    assert len(set(answers.rows.tolist())) == answers.spent == here.target.sent == 30

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
+from aach_lightning.data.splits import Split, gallery_rows, make_split
+from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import access
@@ -164,3 +165,32 @@ def test_runs_whose_surrogates_choose_other_pairs_have_budgets_of_their_own(
     assert again.spent == 30
     with pytest.raises(BudgetExceeded):
         again.query(everything.images[50:51], everything.texts[50:51])
+
+
+@pytest.mark.parametrize(("answer", "length"), [("ranks", 20), ("topk", 5)])
+def test_a_door_that_ranks_answers_with_the_gallery_of_the_index(
+    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, split: Split, artifact: Artifact, answer: str, length: int
+) -> None:
+    of_lists = (f"answer={answer}", "answer.gallery=20", "answer.k=5")
+    black_box, door = open_target(compose_toy(*of_lists), toy_pairs, artifact)
+    index, batch = CodeIndex.load(artifact.path), toy_pairs.batch(range(30))
+    gallery = gallery_rows(split, 20, 0)
+    assert gallery.tolist() == gallery_rows(split, 30, 0)[:20].tolist() != gallery_rows(split, 20, 1).tolist()
+    assert set(gallery.tolist()) <= set(split.database.tolist())
+    sides = ((index.image_codes, index.text_codes), (index.text_codes, index.image_codes))
+    for found, (own, other) in zip(black_box.query(batch.images, batch.texts), sides, strict=True):
+        away = (own[:30, None] != other[gallery][None]).sum(dim=2)
+        assert found.shape == (30, length)
+        assert torch.equal(away.gather(1, found), away.sort(dim=1).values[:, :length])
+    assert torch.equal(door.image_codes(batch.images), index.image_codes[:30])  # measurements see what they saw
+    again, _ = open_target(compose_toy(*of_lists, "attack.epsilon=4"), toy_pairs, artifact)
+    assert (again.spent, again.paid, black_box.budget) == (30, 30, 30)
+    of_codes, _ = open_target(compose_toy(), toy_pairs, artifact)
+    assert (of_codes.spent, of_codes.paid) == (0, 0)
+    others, _ = open_target(compose_toy(*of_lists, "answer.gallery=21"), toy_pairs, artifact)
+    assert (others.spent, others.paid) == (0, 0)
+
+
+def test_a_gallery_larger_than_the_database_is_refused(split: Split) -> None:
+    with pytest.raises(ConfigError, match=r"answer\.gallery=51: .* must be at most 50"):
+        gallery_rows(split, 51, 0)

@@ -8,7 +8,8 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.targets.acmr import ACMRModule, label_prediction, reversal_strength, triplet_constraints
+from aach_lightning.targets.acmr import ACMRModule, reversal_strength, triplet_constraints
+from aach_lightning.targets.auxiliary import label_prediction
 from aach_lightning.targets.method import Schedule, TrainPart
 
 BITS = 8
@@ -86,7 +87,7 @@ def module(toy_pairs: Pairs) -> ACMRModule:
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS)), BITS)
     batch = toy_pairs.batch([31, 4, 17, 2, 40, 8])
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
-    options = {"alpha": 0.8, "beta": 1.2, "negatives": 0.6, "margin": 1.3, "adversarial": 0.5, "auxiliary_lr": 3e-3}
+    options = {"alpha": 1.2, "beta": 0.8, "negatives": 0.6, "margin": 1.3, "adversarial": 0.5, "auxiliary_lr": 3e-3}
     return ACMRModule(network, train, Schedule(1e-3, 2e-3, 10), **options)
 
 

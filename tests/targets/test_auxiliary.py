@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -25,11 +26,14 @@ from aach_lightning.targets.auxiliary import (
     told_apart,
 )
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
-from aach_lightning.targets.training import ensure_target, load_target, read_report
+from aach_lightning.targets.training import ensure_target, load_target, read_report, validation_rows
 
-METHODS = ("acmr", "cmhh", "dadh", "ssah")
+METHODS = ("acmr", "cmhh", "cpah", "dadh", "dchmt", "ssah")
 LEARNING = ("target.image_lr=0.003", "target.text_lr=0.003", "target.epochs=30")
-SMALL = {"ssah": ("target.method.label_hidden=32",)}
+SMALL = {
+    "cpah": ("target.method.beta=0.1",),  # a sum over items beside one over pairs: heavy for few items
+    "ssah": ("target.method.label_hidden=32",),
+}
 HIDDEN = ("target.image_net.hidden=24", "target.text_net.hidden=24")
 
 
@@ -86,8 +90,10 @@ def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., 
     wrong = {
         "acmr": ("margin=0", "beta=-1", "auxiliary_lr=0"),
         "cmhh": ("beta=0", "gamma=-1"),
+        "cpah": ("alpha=-1", "adversarial=-1"),
         "dadh": ("penalty=-1", "auxiliary_lr=-1"),
-        "ssah": ("label_hidden=0", "adversarial=-1"),
+        "dchmt": ("vartheta=0",),
+        "ssah": ("label_hidden=0", "label_epochs=-1", "adversarial=-1"),
     }
     for name, changes in wrong.items():
         with pytest.raises(ConfigError) as caught:
@@ -96,6 +102,8 @@ def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., 
             assert f"target.method.{change}" in str(caught.value), name
     with pytest.raises(ConfigError, match=r"target\.image_net\.hidden=24: must be that of target\.text_net\.hidden=16"):
         compose_toy("target=ssah", "target.image_net.hidden=24", "target.text_net.hidden=16")
+    with pytest.raises(ConfigError, match=r"target\.text_net\.refined=False: must be true: CPAH hashes what both"):
+        compose_toy("target=cpah", "target.text_net.refined=false")
 
 
 @pytest.fixture
@@ -147,3 +155,26 @@ def test_a_killed_training_ends_with_bit_equal_weights(
 def test_a_frozen_backbone_that_has_read_the_images_before(build: Callable[..., Any], name: str) -> None:
     _, artifact = build(name, "target.image_net.frozen=true")
     assert read_report(artifact)["database"] == 42
+
+
+def test_acmr_is_measured_as_in_its_paper_beside_its_codes(build: Callable[..., Any], toy_pairs: Pairs) -> None:
+    config, artifact = build("acmr", *LEARNING[:2], "target.epochs=2")
+    report, network = read_report(artifact), load_target(config.target, toy_pairs, artifact)
+    split = Split.load(artifact.path / "split.json")
+    query = validation_rows(split, 8, 0)
+    database = np.setdiff1d(split.database, query)
+    batch = toy_pairs.batch(range(60))
+    with torch.no_grad():
+        images, texts = network(batch.images, batch.texts)
+    for name, (asked, searched) in {"i2t": (images, texts), "t2i": (texts, images)}.items():
+        values = []
+        for row in query:
+            cosines = torch.cosine_similarity(asked[row], searched[database]).tolist()
+            assert len(set(cosines)) > 1
+            ranking = sorted(range(len(database)), key=lambda place, found=cosines: -found[place])  # type: ignore[misc]
+            relevant = [bool((toy_pairs.labels[row] & toy_pairs.labels[database[place]]).any()) for place in ranking]
+            hits = [place for place, hit in enumerate(relevant, 1) if hit]
+            values.append(sum(number / place for number, place in enumerate(hits, 1)) / len(hits))
+        assert report["validation_map_cosine"][name] == pytest.approx(sum(values) / len(values), abs=1e-6)
+        assert report["validation_map_cosine"][name] != report["validation_map"][name]
+    assert "validation_map_cosine" not in read_report(build("cmhh")[1])

@@ -10,11 +10,11 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.targets.auxiliary import gradient_penalty
 from aach_lightning.targets.dadh import (
     DADHModule,
     discrete_codes,
     graded_relevance,
-    gradient_penalty,
     weighted_triplets,
 )
 from aach_lightning.targets.method import Schedule, TrainPart

@@ -141,7 +141,7 @@ def test_labels_change_nothing(compose_toy: Callable[..., RunConfig], toy_pairs:
     (weights, report), (other, other_report) = found
     assert all(torch.equal(weights[name], other[name]) for name in weights)
     assert report["validation_map"] != other_report["validation_map"]
-    assert report["best_epoch"] == other_report["best_epoch"] == 1  # the last one of two
+    assert report["kept_epoch"] == other_report["kept_epoch"] == 1  # the last one of two
 
 
 def test_the_last_epoch_is_kept_whatever_its_map(

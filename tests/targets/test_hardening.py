@@ -66,7 +66,7 @@ def test_a_hardened_target_is_an_artifact_of_its_own_made_from_the_clean_one(
         images, texts = network(batch.images, batch.texts)
     assert torch.equal(index.image_codes, binary_codes(images))
     assert torch.equal(index.text_codes, binary_codes(texts))
-    assert read_report(hardened)["best_epoch"] == 1
+    assert read_report(hardened)["kept_epoch"] == 1
     before, after = (load_tensors(artifact.path / "network.safetensors") for artifact in (clean, hardened))
     assert before.keys() == after.keys()
     assert all(not torch.equal(before[key], after[key]) for key in before if before[key].ndim > 1)

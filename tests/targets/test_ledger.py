@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aach_lightning.runtime.errors import StoreError
+from aach_lightning.targets.answers import CodeAnswers
 from aach_lightning.targets.ledger import Ledger, LedgerDamaged, LedgerError, LedgerMismatch
-from aach_lightning.targets.records import Header, Layout
 
 CODE_LENGTH = 12  # 2 bytes a code; the payload is padded to the 16 bytes of a run
 HEADER_SIZE = 46
@@ -358,13 +358,13 @@ def test_four_processes_lose_no_record(tmp_path: Path) -> None:
 @given(st.integers(1, 70), st.sampled_from([1, 2]), st.randoms(use_true_random=False))
 def test_codes_survive_packing(code_length: int, parts: int, random: random.Random) -> None:
     written = np.array([[random.choice([-1, 1]) for _ in range(code_length)] for _ in range(parts)], np.int8)
-    layout = Layout(Header(code_length, bytes(16)))
-    payload = layout.pack(written)
+    form = CodeAnswers(code_length)
+    payload = form.pack(written)
     bits = "".join(f"{byte:08b}" for byte in payload)
     stride = len(bits) // parts
     expected = [[1 if bit == "1" else -1 for bit in bits[part * stride :][:code_length]] for part in range(parts)]
     assert written.tolist() == expected
-    read = layout.unpack(payload + bytes(30), parts)
+    read = form.unpack(payload + bytes(30), parts)
     assert read.dtype == np.int8
     assert read.tolist() == expected
 

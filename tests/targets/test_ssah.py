@@ -86,7 +86,8 @@ def module(toy_pairs: Pairs) -> SSAHModule:
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
     alpha, gamma, eta, beta = WEIGHTS
     options = {"alpha": alpha, "gamma": gamma, "eta": eta, "beta": beta, "adversarial": 0.3}
-    return SSAHModule(network, train, Schedule(1e-3, 2e-3, 4), **options, label_hidden=20, auxiliary_lr=3e-3)
+    widths = {"label_hidden": 20, "label_epochs": 150}
+    return SSAHModule(network, train, Schedule(1e-3, 2e-3, 4), **options, **widths, auxiliary_lr=3e-3)  # type: ignore[arg-type]
 
 
 def test_a_step_is_three_networks_against_the_labels_and_two_discriminators(
@@ -118,6 +119,39 @@ def test_a_step_is_three_networks_against_the_labels_and_two_discriminators(
             real, other = (1 / (1 + torch.exp(-discriminator(x.semantics))) for x in (label, half))
             expected += float(((real - 1) ** 2).mean() + (other**2).mean())
     assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def likeness(module: SSAHModule) -> float:
+    """How likely the similarities of train items are by the codes of their labels, pair by pair."""
+    with torch.no_grad():
+        codes = module.hash_labels(module.labels).codes.tolist()
+    total = 0.0
+    for i, j in product(range(6), repeat=2):
+        similar = bool((module.labels[i] * module.labels[j]).any())
+        theta = dot(codes[i], codes[j]) / 2
+        total += math.log(1 / (1 + math.exp(-theta if similar else theta)))
+    return total / 36
+
+
+def test_labels_learn_alone_first(module: SSAHModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, module.weights = ("label_network.", "label_head.", "classifiers.0."), (0.1, 1.0, 1e-4, 1e-2)
+    before, worse = {name: value.clone() for name, value in module.state_dict().items()}, likeness(module)
+    monkeypatch.setattr(SSAHModule, "current_epoch", 1)
+    module.on_train_start()  # a training that goes on has done it before
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    monkeypatch.setattr(SSAHModule, "current_epoch", 0)
+    module.on_train_start()
+    changed = {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
+    assert changed == {name for name in before if name.startswith(own)} | {"label_semantics", "label_codes"}
+    assert likeness(module) > worse + 0.1
+    with torch.no_grad():
+        label = module.hash_labels(module.labels)
+    torch.testing.assert_close(module.label_codes, label.codes)
+    torch.testing.assert_close(module.label_semantics, label.semantics)
+    after = {name: value.clone() for name, value in module.state_dict().items()}
+    module.load_state_dict(before)
+    module.train_labels()  # the same shuffles again
+    assert all(torch.equal(after[name], value) for name, value in module.state_dict().items())
 
 
 def test_discriminators_learn_and_halves_mislead_them(module: SSAHModule, toy_pairs: Pairs) -> None:

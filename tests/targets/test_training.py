@@ -20,6 +20,7 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import training
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.dcmh import DCMHModule
+from aach_lightning.targets.report import describe_index
 from aach_lightning.targets.training import (
     CodeIndex,
     ensure_target,
@@ -203,7 +204,7 @@ def test_the_best_epoch_is_kept_and_not_the_last(
     monkeypatch.setattr(DCMHModule, "on_validation_epoch_end", graded)
     artifact = build("target.epochs=3")[1]
     kept = load_tensors(artifact.path / "network.safetensors")
-    assert read_report(artifact)["best_epoch"] == 1
+    assert read_report(artifact)["kept_epoch"] == 1
     assert all(torch.equal(value, snapshots[1][name]) for name, value in kept.items())
     assert not all(torch.equal(value, snapshots[2][name]) for name, value in kept.items())
 
@@ -253,18 +254,19 @@ def test_a_collapsed_target_is_called_so(toy_pairs: Pairs, caplog: pytest.LogCap
     own = torch.from_numpy(toy_pairs.labels.astype(np.int8)).repeat(1, 6)[:, :16] * 2 - 1
     query, database = np.arange(50, 60), np.arange(50)
     with caplog.at_level(logging.WARNING):
-        report = training._report(CodeIndex(constant, constant), toy_pairs, query, database, 0)
+        report = describe_index(constant, constant, toy_pairs, query, database, 0, "Try this")
     assert "the target looks collapsed" in caplog.text
+    assert "of 50 items. Try this." in caplog.text
     assert report["distinct_codes"] == {"image": 1, "text": 1}
     assert report["bit_balance"] == {"image": 0.0, "text": 0.0}
     assert report["validation_map"]["i2t"] == pytest.approx(report["chance_map"])
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        training._report(CodeIndex(own, constant), toy_pairs, query, database, 0)
+        describe_index(own, constant, toy_pairs, query, database, 0, "Try this")
     assert "the target looks collapsed" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        report = training._report(CodeIndex(own, own), toy_pairs, query, database, 0)
+        report = describe_index(own, own, toy_pairs, query, database, 0, "Try this")
     assert caplog.text == ""
     assert report["validation_map"] == {"i2t": pytest.approx(1), "t2i": pytest.approx(1)}
     json.dumps(report, allow_nan=False)

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.original.counts import Count
 from aach_lightning.data.original.files import find_part, read_lines, read_words
 from aach_lightning.data.original.listing import Listing, listed_pairs
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.texts import unnamed
 from aach_lightning.runtime.errors import ConfigError, DataError
 
 LABELS = (
@@ -43,7 +46,14 @@ FIELD_TAG_IMAGES = 20
 
 
 def mirflickr25k_pairs(
-    *, name: str, root: str, image_size: int, tag_images: int, on_damaged: Literal["error", "skip"], cache: str
+    *,
+    name: str,
+    root: str,
+    image_size: int,
+    tag_images: int,
+    encoder: str | None = None,
+    on_damaged: Literal["error", "skip"],
+    cache: str,
 ) -> Pairs:
     """Read `mirflickr/im{n}.jpg`, `mirflickr/meta/tags/tags{n}.txt` and `annotations/<label>.txt`.
 
@@ -52,15 +62,16 @@ def mirflickr25k_pairs(
         root: Folder in which the two archives were unpacked (or the folder `mirflickr` with the annotations inside).
         image_size: Height and width of the decoded images in pixels.
         tag_images: A tag is kept if at least so many of all images have it; 20 gives the field's 1,386.
+        encoder: See `sentence_embeddings`, of all tags of an image in their order; None for bags of the kept tags.
         on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
         cache: Folder for decoded images.
 
     Returns:
         The pairs with a kept tag and a label, by image number; texts are bags of the kept tags, the most frequent
-        first, in {0, 1}.
+        first, in {0, 1}, or embeddings in [-1, 1].
 
     Raises:
-        ConfigError: If a part of the distribution is missing.
+        ConfigError: If a part of the distribution, or the encoder, is missing.
         DataError: If a file is damaged or no tag is frequent enough.
     """
     photos = Path(root) / "mirflickr" if (Path(root) / "mirflickr").is_dir() else Path(root)
@@ -89,14 +100,20 @@ def mirflickr25k_pairs(
     keep = np.flatnonzero(tagged & labelled)
     usual = tag_images == FIELD_TAG_IMAGES
     kept = [numbers[row] for row in keep]
+    captions = [" ".join(tags[number]) for number in kept]
+    vectors: NDArray[np.generic] = texts[keep]
+    low, names = 0.0, words
+    if encoder is not None and captions:
+        vectors = sentence_embeddings(captions, encoder, Path(cache))
+        low, names = -1.0, unnamed(vectors.shape[1])
     listing = Listing(
         names=[f"im{number}" for number in kept],
         files=[f"im{number}.jpg" for number in kept],
-        texts=texts[keep],
+        texts=vectors,
         labels=labels[keep],
-        words=words,
+        words=names,
         label_names=LABELS,
-        captions=[" ".join(tags[number]) for number in kept],
+        captions=captions,
         counts=[
             Count("images with a file of tags", len(numbers), 25_000),
             Count("annotated images without a file of tags", len(foreign), 0),
@@ -105,6 +122,7 @@ def mirflickr25k_pairs(
             Count("images with a kept tag but without a label", int((tagged & ~labelled).sum())),
             Count("pairs with a kept tag and a label", len(keep), 20_015 if usual else None),
         ],
+        text_low=low,
     )
     files = [f"{photos}/{file}" for file in listing.files]
     return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)

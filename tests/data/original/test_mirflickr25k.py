@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.original.mirflickr25k import LABELS, mirflickr25k_pairs
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.data_schemas import MirFlickrConfig
 from aach_lightning.runtime.errors import ConfigError, DataError
 from aach_lightning.runtime.schemas import PathsConfig
+from tests.tiny_clip import write_clip
 
 Write = Callable[[Path, int], None]
 LevelOf = Callable[[NDArray[np.uint8]], int]
@@ -106,6 +108,20 @@ def test_other_places(root: Path) -> None:
     (root / "mirflickr" / "annotations").rename(root / "annotations")
     (root / "mirflickr" / "meta").rename(root / "meta")
     assert read(root).fingerprint == first.fingerprint
+
+
+def test_tags_as_embeddings(root: Path) -> None:
+    """The same pairs; each text is what the encoder makes of all tags of its image, also those that are not kept."""
+    pytest.importorskip("transformers", reason="needs the extra `clip`")
+    folder = write_clip(root.parent / "clip")
+    pairs, bags = read(root, encoder=str(folder)), read(root)
+    assert (pairs.names, pairs.captions, pairs.labels.tolist()) == (bags.names, bags.captions, bags.labels.tolist())
+    expected = sentence_embeddings(bags.captions, str(folder), root.parent / "other")
+    np.testing.assert_allclose(pairs.batch([0, 1, 2, 3]).texts.numpy(), expected, atol=1e-6)
+    assert (pairs.text_low, pairs.text_high, pairs.words[:2]) == (-1.0, 1.0, ("#0", "#1"))
+    assert pairs.fingerprint != bags.fingerprint
+    data = MirFlickrConfig(name="mir", image_size=32, root=str(root), tag_images=2, encoder=str(folder))
+    assert load_pairs(data, PathsConfig(cache=str(root.parent / "cache"))).fingerprint == pairs.fingerprint
 
 
 def test_from_the_configuration(root: Path) -> None:

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 
+from aach_lightning.runtime.answer_schemas import AnswerConfig
+from aach_lightning.runtime.choices import AnswerName
 from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.serving_schemas import ServingConfig
-from aach_lightning.targets.serve import check_serving
+from aach_lightning.runtime.serving_schemas import ServeConfig, ServingConfig
+from aach_lightning.targets.serve import check_serving, serve
 from aach_lightning.targets.serving.accounts import Account, keys_from_environment
 from aach_lightning.targets.serving.request_error import RequestError
 from tests.targets.serving.conftest import LIMITS
@@ -66,3 +68,9 @@ def test_wrong_limits_are_all_named() -> None:
         check_serving(ServingConfig("127.0.0.1", 65536, replace(LIMITS, quota=0, rate=0.0, items=-1)))
     for key in ("serving.port=65536", "limits.quota=0", "serving.limits.rate=0.0", "serving.limits.items=-1"):
         assert key in str(raised.value)
+
+
+def test_a_service_answers_with_codes_alone() -> None:
+    answer = AnswerConfig(name=AnswerName.topk, gallery=9, k=3)
+    with pytest.raises(ConfigError, match="answer=topk: a service answers with codes"):
+        serve(ServeConfig(answer=answer, serving=ServingConfig("127.0.0.1", 0, LIMITS)))

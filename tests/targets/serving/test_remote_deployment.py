@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, make_split
+from aach_lightning.data.splits import Split, gallery_rows, make_split
 from aach_lightning.data.texts import unnamed
+from aach_lightning.runtime.answer_schemas import AnswerConfig
+from aach_lightning.runtime.choices import AnswerName
 from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.method_schemas import HttpConfig
 from aach_lightning.runtime.schemas import RunConfig
@@ -61,6 +63,16 @@ def test_a_run_against_a_service_finds_what_a_run_in_this_process_finds(
         answers.append((*black_box.query(batch.images, batch.texts), door.image_codes(batch.images)))
         assert (black_box.spent, black_box.paid, door.items) == (30, 30, 30)
     assert all(torch.equal(*both) for both in zip(*answers, strict=True))
+    lists, _ = open_target(replace(there, answer=AnswerConfig(AnswerName.topk, 20, 6)), toy_pairs, remote)
+    gallery = gallery_rows(split, 20, there.target.seed)
+    for ids, own, other in zip(
+        lists.query(batch.images, batch.texts),
+        (expected.image_codes, expected.text_codes),
+        (expected.text_codes, expected.image_codes),
+        strict=True,
+    ):
+        away = (own[:30, None] != other[gallery][None]).sum(dim=2)
+        assert torch.equal(away.gather(1, ids), away.sort(dim=1).values[:, :6])
     ledger = json.loads((remote.path / "artifact.json").read_text())["depends_on"]
     assert ledger["identity"] == trained.key
 

@@ -1,17 +1,15 @@
 """One row of a benchmark as a document that stands alone."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-from aach_lightning.benchmark.plan import Job
-from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.evaluation.result import Row, check_row, check_types
 from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json, write_json
 
-SCHEMA = "aach_lightning.card/1"
+SCHEMA = "aach_lightning.card/2"
 REFERENCE = "white_box"  # kind of query whose drop the others are measured by
 
 
@@ -25,15 +23,19 @@ class Card:
         setting: What was swept, but for the seed.
         seed: Of the attacker.
         budget_pairs: Query budget M that was allowed.
+        budget_items: Queries for codes of attacked items, clean or changed, that were allowed in this direction.
+        norm: Which norm of the change is bounded: "linf", "one_sided" (the same, and nothing gets smaller), "l2".
         epsilon: Bound on images, in 1/255.
         text_epsilon: Bound on texts, in units of a text entry.
         chance: MAP of a constant code.
         target: Name, code length, networks and defence of the system under attack.
-        data: Name, note, size, and hashes of data and split.
+        data: Name, note, protocol, size, and hashes of data and split.
+        answer: What the system revealed: name, and where it ranked a gallery, the size of that and k.
         seconds: That it took to craft the changes of all items; a surrogate shared with other methods does not count.
         overrides: What repeats it: python attack.py OVERRIDES.
         versions: Of Python and the libraries.
         hardware: What it ran on.
+        adversarial: Hash of the manifest of the attacked queries, where the run has saved them; else None.
         schema: Version of this form.
     """
 
@@ -42,6 +44,8 @@ class Card:
     setting: dict[str, str]
     seed: int
     budget_pairs: int
+    budget_items: int
+    norm: str
     epsilon: float
     text_epsilon: float
     chance: float
@@ -51,6 +55,8 @@ class Card:
     overrides: list[str]
     versions: dict[str, str]
     hardware: str
+    answer: dict[str, Any]
+    adversarial: str | None = None
     schema: str = SCHEMA
 
     @property
@@ -62,6 +68,7 @@ class Card:
     def name(self) -> str:
         """Of its file."""
         content = [self.method, self.row.direction, self.seed, self.setting, self.target, self.data["split_hash"]]
+        content += [] if self.answer["name"] == "codes" else [self.answer]
         words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.method)
         return f"{words}-{self.row.direction}-{digest_json(content)[:10]}.json"
 
@@ -74,57 +81,18 @@ class Card:
         """Read a saved card.
 
         Raises:
-            DataError: If it is unreadable or of another version.
+            DataError: If it is unreadable, of another version, or a value of another type than its field.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content.get("schema") != SCHEMA:
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
-            return cls(**(content | {"row": Row(**content["row"])}))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            card = cls(**(content | {"row": Row(**content["row"])}))
+            check_types(card, _KINDS)
+            check_row(card.row)
+            return card
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(f"cannot read the card {path}: {error}") from error
 
 
-def cards_of(job: Job, result: Result, hardware: str) -> list[Card]:
-    """All rows of a finished job as cards."""
-    config, cards = result.config, []
-    for row in result.rows:
-        method = {"attack": job.method, REFERENCE: f"{job.method}, white box"}.get(row.query, row.query)
-        cards.append(
-            Card(
-                method=method,
-                row=row,
-                setting=dict(job.setting),
-                seed=result.seed,
-                budget_pairs=config["budget"]["pairs"],
-                epsilon=config["attack"]["epsilon"],
-                text_epsilon=config["attack"]["text_epsilon"],
-                chance=result.chance[row.direction],
-                target=dict(config["target"]),
-                data={key: result.data[key] for key in ("name", "note", "pairs", "attacked", "hash", "split_hash")},
-                seconds=_seconds(result, row),
-                overrides=list(job.overrides),
-                versions=result.versions,
-                hardware=hardware,
-            )
-        )
-    return cards
-
-
-def _seconds(result: Result, row: Row) -> float:
-    half = "image" if row.direction == "I2T" else "text"
-    return result.stages.get(f"{row.query} {half}", {"seconds": 0.0})["seconds"]
-
-
-def with_shares(cards: Sequence[Card]) -> list[Card]:
-    """The same cards, with each drop as a share of the white-box drop at the same place.
-
-    A place has at most one white-box reference: the methods of a plan but one leave theirs out.
-    """
-    bounds = {card.place: card.row.drop for card in cards if card.row.query == REFERENCE}
-    shared = []
-    for card in cards:
-        bound = bounds.get(card.place, 0.0)
-        share = card.row.drop / bound if bound > 0 and card.row.query != "clean" else None
-        shared.append(replace(card, row=replace(card.row, share_of_white_box=share)))
-    return shared
+_KINDS = get_type_hints(Card)

@@ -1,0 +1,145 @@
+"""A card's MAP, measured again on the adversarial queries that its run has saved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aach_lightning.attacks.items import Modality
+from aach_lightning.data.adversarial_set import MANIFEST, AdversarialSet
+from aach_lightning.data.load import load_pairs
+from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.protocols.choose import split_pairs
+from aach_lightning.evaluation.card import Card
+from aach_lightning.evaluation.claims import broken_claims
+from aach_lightning.evaluation.protocol import search
+from aach_lightning.evaluation.rows import searched_database
+from aach_lightning.runtime.compose import compose_config
+from aach_lightning.runtime.errors import DataError
+from aach_lightning.runtime.files import digest
+from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.targets.access import deployed_target
+from aach_lightning.targets.blackbox import EvaluationDoor
+from aach_lightning.targets.deployment import ensure_deployed
+from aach_lightning.targets.training import CodeIndex
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of a card.
+
+    Attributes:
+        claimed: MAP on the card.
+        found: MAP of the saved queries; None where they were not those of the card.
+        reasons: Why the card is not believed; none where it is.
+    """
+
+    claimed: float
+    found: float | None
+    reasons: tuple[str, ...]
+
+
+def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance: float) -> Verification:
+    """Measure a card again: the target is built or found, and shown the saved queries.
+
+    Args:
+        path: The card.
+        folder: Its adversarial queries; None looks beside the card, as the benchmark leaves them.
+        overrides: After those of the card, such as where the data lie here.
+        tolerance: Largest difference of MAP; weights trained on another machine differ in their last digits.
+
+    Raises:
+        DataError: If the card or its queries cannot be read, or were not saved.
+        ConfigError: If the overrides do not fit.
+    """
+    card = Card.load(path)
+    if card.adversarial is None:
+        raise DataError(
+            f"{path}: no adversarial queries were saved with this row; run the benchmark with "
+            "evaluation.save_adversarial=true, and take the card of an attack"
+        )
+    saved = AdversarialSet.load(_find(path, card.adversarial) if folder is None else _checked(folder, card.adversarial))
+    config = compose_config([*card.overrides, *overrides], path.parent)
+    pairs = load_pairs(config.data, config.paths)
+    split = split_pairs(config.split, pairs)
+    rows = split.query[: config.evaluation.queries]
+    reasons = broken_claims(card)
+    for name, here in (("hash", pairs.fingerprint), ("split_hash", split.fingerprint)):
+        if card.data[name] != here:
+            reasons.append(f"data.{name} is {card.data[name]} on the card and {here} here")
+    if not np.array_equal(saved.rows, rows):
+        reasons.append("the saved queries are not the first of the query part")
+    if reasons:
+        return Verification(card.row.map, None, tuple(reasons))
+    modality: Modality = "image" if card.row.direction == "I2T" else "text"
+    reasons += _bounds(card, saved, pairs, modality)
+    target = ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
+    network = deployed_target(config, pairs, target)
+    door = EvaluationDoor(network, config.target.code_length, compute_device(config.trainer))
+    codes = _codes(door, saved, modality)
+    found = search(codes, pairs, rows, searched_database(CodeIndex.load(target.path), pairs, split, modality))
+    if abs(found - card.row.map) > tolerance:
+        reasons.append(f"MAP is {card.row.map:.4f} on the card and {found:.4f} here")
+    return Verification(card.row.map, found, tuple(reasons))
+
+
+def _find(path: Path, wanted: str) -> Path:
+    manifests = sorted(path.parent.parent.glob(f"runs/*/*/{MANIFEST}"))
+    for manifest in manifests:
+        if digest(manifest.read_bytes()) == wanted:
+            return manifest.parent
+    raise DataError(f"none of {len(manifests)} runs beside {path} saved these queries; give their --adversarial FOLDER")
+
+
+def _checked(folder: Path, wanted: str) -> Path:
+    try:
+        found = digest((folder / MANIFEST).read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {folder / MANIFEST}: {error.strerror}") from error
+    if found != wanted:
+        raise DataError(f"--adversarial={folder}: its manifest has the hash {found}, the card names {wanted}")
+    return folder
+
+
+def _half(saved: AdversarialSet, modality: Modality) -> Tensor:
+    half = torch.from_numpy(saved.images) if modality == "image" and saved.images is not None else saved.texts
+    if half is None or (modality == "image") != (half.ndim == 4):
+        raise DataError(f"the saved queries have no {modality}s")
+    return half
+
+
+def _codes(door: EvaluationDoor, saved: AdversarialSet, modality: Modality) -> Tensor:
+    half = _half(saved, modality)
+    return door.image_codes(half.float() / 255) if modality == "image" else door.text_codes(half)
+
+
+def _bounds(card: Card, saved: AdversarialSet, pairs: Pairs, modality: Modality) -> list[str]:
+    """The norm of what was changed, in exact levels for images."""
+    clean, half = pairs.batch(saved.rows), _half(saved, modality)
+    if modality == "image":
+        change, most, unit = half.double() - (clean.images * 255).round().double(), card.epsilon, "levels"
+    else:
+        change, most, unit = half.double() - clean.texts.double(), card.text_epsilon, "units of an entry"
+    if card.row.words is not None:
+        size, most, unit = _largest((change != 0).sum(dim=1)), card.row.epsilon, "words"
+    elif card.norm == "l2":
+        # rounding to 8 bits moves an entry by up to half a level after the bound was kept
+        size, most = (
+            _largest(change.flatten(1).norm(dim=1)),
+            most + (0.5 * change[0].numel() ** 0.5) * (unit == "levels"),
+        )
+    else:
+        size = _largest(change.abs().flatten(1).amax(dim=1))
+    return [f"a change of {size:g} {unit}, {most:g} are allowed"] if size > most + _ROUNDING else []
+
+
+def _largest(sizes: Tensor) -> float:
+    largest: NDArray[np.float64] = sizes.double().numpy().max()
+    return float(largest)

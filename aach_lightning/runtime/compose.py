@@ -1,0 +1,34 @@
+"""A command's configuration from its overrides, without Hydra's own start."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.run import checked_config
+from aach_lightning.runtime.schemas import RunConfig, register_schemas
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:
+    """What `python attack.py OVERRIDES` would run with.
+
+    Args:
+        overrides: As attack.py takes them.
+        output: Folder of the run.
+
+    Raises:
+        ConfigError: If there is a mistake in it.
+    """
+    register_schemas()
+    path = str(output).replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = compose("attack", [*overrides, f"paths.output='{path}'"])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(str(error)) from error
+    return checked_config(composed)

@@ -1,0 +1,96 @@
+"""Look at a target before it is attacked: python -m aach_lightning.targets check target=... data=..."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aach_lightning.runtime import ranks
+from aach_lightning.runtime.run import run, stamp_run
+from aach_lightning.runtime.schemas import RunConfig, register_schemas
+from aach_lightning.targets.check import TargetCheck, check_target
+
+CONF = Path(__file__).parents[2] / "conf"
+USAGE = "usage: python -m aach_lightning.targets check OVERRIDES, the same as for attack.py"
+_DIRECTIONS = {"i2t": "image→text", "t2i": "text→image"}
+
+
+def check(config: RunConfig) -> None:
+    """Find or build the target, hash the collection, and show what there is to be seen."""
+    from aach_lightning.data.load import load_pairs
+    from aach_lightning.data.protocols.choose import split_pairs
+    from aach_lightning.runtime.store import ArtifactStore
+    from aach_lightning.targets.deployment import ensure_deployed
+
+    pairs = load_pairs(config.data, config.paths)
+    split = split_pairs(config.split, pairs)
+    artifact = ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
+    found = check_target(config, pairs, split, artifact)
+    ranks.on_first(lambda: show(found, pairs.name, Console()))
+
+
+def show(found: TargetCheck, data: str, console: Console) -> None:
+    """Print the findings."""
+    facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    form = found.form
+    counted = "not known" if found.parameters is None else f"{found.parameters:,}"
+    rows = [] if form is None else [("what", form.title), ("images", form.facts()["images"])]
+    rows += [("parameters", counted), ("code length", f"{found.code_length} bits")]
+    for side, codes in found.distinct_codes.items():
+        rows.append((f"{side} codes", f"{codes:,} distinct of {found.database:,}"))
+        rows.append((f"{side} bits", f"the rarer sign in {found.bit_balance[side]:.1%}, at best in 50.0%"))
+    for name, value in rows:
+        facts.add_row(name, escape(value))
+    console.print(facts)
+    published = dict(form.published or {}) if form else {}
+    table = Table("MAP", escape(f"{data}, here"), *map(escape, published), "chance", box=None, padding=(0, 2, 0, 0))
+    for place, (direction, label) in enumerate(_DIRECTIONS.items()):
+        others = [f"{values[place]:.3f}" for values in published.values()]
+        table.add_row(label, f"{found.map[direction]:.3f}", *others, f"{found.chance:.3f}")
+    console.print(table)
+    console.print(f"{found.queries:,} queries, {found.database:,} searched, over the whole ranking")
+    if form and published:
+        remark = f"; {form.remark}" if form.remark else ""
+        console.print(escape(f"published with 32 bits, each under a protocol of its own{remark}"), soft_wrap=True)
+    _show_conventions(found, console)
+
+
+def _show_conventions(found: TargetCheck, console: Console) -> None:
+    if not found.tried:
+        return
+    table = Table("images, on a sample", "mean MAP", box=None, padding=(0, 2, 0, 0))
+    for name, value in found.tried.items():
+        table.add_row(escape(name or "as configured"), f"{value:.3f}")
+    console.print(table)
+    if found.better is not None:
+        console.print(
+            escape(
+                f"warning: with {found.better} the target retrieves much better than as configured: are its images "
+                "converted as when it was trained?"
+            ),
+            style="bold yellow",
+            soft_wrap=True,
+        )
+
+
+def main() -> None:
+    """Start the command."""
+    if sys.argv[1:2] != ["check"]:
+        Console(stderr=True).print(USAGE, markup=False, soft_wrap=True)
+        sys.exit(2)
+    del sys.argv[1]
+    stamp_run()
+    register_schemas()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="attack")(_check)()
+
+
+def _check(config: DictConfig) -> None:
+    run(config, check)
+
+
+if __name__ == "__main__":
+    main()
