@@ -8,7 +8,7 @@ INDENT, WIDTH = 27, 90  # of the column of choices in conf/hydra/default.yaml
 
 
 def choices(group: str) -> str:
-    """Names of the options of a group, separated by commas, in lines that fit the help text; `${choices:group}` in conf/.
+    """Names of the options of a group, separated by commas, in lines of the help text; `${choices:group}` in conf/.
 
     Schemas are left out, which Hydra lists too and nobody chooses.
 
