@@ -51,6 +51,7 @@ GROUPS = {
     "image_net@surrogate.image_net": "image_net",
     "text_net@target.text_net": "text_net",
     "text_net@surrogate.text_net": "text_net",
+    "answer": "answer",
     "budget": "budget",
     "mining": "mining",
     "surrogate": "surrogate",
