@@ -1,6 +1,7 @@
-"""CLIP (Radford et al., ICML 2021) from a folder: both towers, and texts to vectors by the one for texts."""
+"""CLIP (Radford et al., ICML 2021) from a folder, and texts to vectors by it. The only file that uses transformers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from aach_lightning.data.model_folder import silence
 from aach_lightning.runtime.errors import CheckpointError
 
 
@@ -67,3 +67,19 @@ def clip_texts(folder: Path) -> Callable[[Sequence[str]], NDArray[np.float32]]:
         return vectors
 
     return encode
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No progress bars of the libraries, and no table of the weights that a checkpoint has beyond the encoder's."""
+    from transformers.utils import logging as settings
+
+    bars, verbosity = settings.is_progress_bar_enabled(), settings.get_verbosity()
+    settings.disable_progress_bar()
+    settings.set_verbosity_error()
+    try:
+        yield
+    finally:
+        settings.set_verbosity(verbosity)
+        if bars:
+            settings.enable_progress_bar()

@@ -1,7 +1,5 @@
-"""Folders of models in the form of the Hugging Face Hub: here, or downloaded once; nothing in them is run."""
+"""Folders of models as on the Hugging Face Hub: here, or downloaded once. The only file with huggingface_hub."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +37,6 @@ def model_folder(name: str, key: str) -> Path:
             f"{key}={name}: neither a folder here nor a model that can be had from the Hugging Face Hub "
             f"({one_line(error)}). On a machine without network, copy its folder here and name that."
         ) from error
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """No progress bars of the libraries, and no table of the weights that a checkpoint has beyond the encoder's."""
-    from transformers.utils import logging as settings
-
-    bars, verbosity = settings.is_progress_bar_enabled(), settings.get_verbosity()
-    settings.disable_progress_bar()
-    settings.set_verbosity_error()
-    try:
-        yield
-    finally:
-        settings.set_verbosity(verbosity)
-        if bars:
-            settings.enable_progress_bar()
 
 
 def one_line(error: Exception) -> str:

@@ -127,9 +127,8 @@ def _numbers(query: str, own: pd.DataFrame) -> list[Cell]:
     cell = own.iloc[0]
     mean, half, n = float(cell["mean"]), float(cell["high"] - cell["mean"]), int(cell["n"])
     text = f"{mean:.3f}"
-    if n > 1 and not (
-        query in ("clean", "chance") and half < _STEADY
-    ):  # clean and chance: no question of the attacker's seed
+    steady = query in ("clean", "chance") and half < _STEADY  # no question of the attacker's seed
+    if n > 1 and not steady:
         text += f" ±{half:.3f}"
     if query in ("clean", "chance"):
         return [Cell(text, mean), Cell(""), Cell("")]

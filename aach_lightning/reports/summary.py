@@ -108,11 +108,11 @@ def _key(column: str) -> str:
 
 def _long(frame: pd.DataFrame, keys: Sequence[str], over: Sequence[str]) -> pd.DataFrame:
     """One row for each measured MAP, chance included: direction, block, query, budget, epsilon, replicate, map."""
-    named = [named(name, frame[name]) for name in keys]
+    texts = [named(name, frame[name]) for name in keys]
     replicates = [name if name == "seed" else f"config.{name}" for name in over]
     replicates = [name for name in replicates if name in frame.columns]  # else it is the same in all runs
     measured = frame[["run", "direction", "query", "budget_pairs", "map", "chance", *keys]].assign(
-        block=[", ".join(parts) for parts in zip(*named, strict=True)] if named else "",
+        block=[", ".join(parts) for parts in zip(*texts, strict=True)] if texts else "",
         epsilon=frame["epsilon"].where(frame["direction"].str.startswith("I"), frame["text_epsilon"]),
         replicate=frame.groupby(replicates, dropna=False).ngroup() if replicates else 0,
     )

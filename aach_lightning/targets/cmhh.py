@@ -30,7 +30,7 @@ def exponential_focal_loss(distance: Tensor, similarity: Tensor, beta: float, ga
     """Focal likelihood of similarities, P(similar) = p = e^(-beta d).
 
     sum w_ij [ S (1 - p)^gamma beta d - (1 - S) p^gamma log(1 - p) ] / (N M), w the inverse share of similar (or of
-    dissimilar) items among all, so that both kinds weigh the same (the exponential focal loss of section 3).
+    dissimilar) items among all, so that both kinds weigh the same (the paper's exponential focal loss).
 
     Args:
         distance: N x M, d, of two modalities.

@@ -29,7 +29,7 @@ def semantic_loss(
 
     [ alpha sum (log(1 + e^Delta) - S Delta) + gamma sum (log(1 + e^Gamma) - S Gamma) + eta |H - B|^2
     + beta |L' - L|^2 ] / (b n), Delta = F F_l' / 2, Gamma = H H_l' / 2
-    (section 3.2 of the paper, the sum of J1 to J4; the division keeps the size of a step independent of b and n. The
+    (the form of the paper, the sum of J1 to J4; the division keeps the size of a step independent of b and n. The
     authors' public code differs: it takes squares of the two parts of each likelihood's difference.)
 
     Args:
@@ -55,7 +55,7 @@ def semantic_loss(
 def discriminator_loss(of_labels: Tensor, of_items: Tensor) -> Tensor:
     """|D(F) - y|^2, y = 1 for features of labels and 0 for those of the modality, mean over each, summed.
 
-    The form of the paper (section 3.4); the authors' public code has a cross-entropy.
+    The authors' public code has a cross-entropy instead.
 
     Args:
         of_labels: N logits; D is their sigmoid, so that what is gained by misleading it is bounded.

@@ -53,6 +53,7 @@ GROUPS = {
     "image_net@surrogate.image_net": "image_net",
     "text_net@target.text_net": "text_net",
     "text_net@surrogate.text_net": "text_net",
+    "answer": "answer",
     "budget": "budget",
     "mining": "mining",
     "surrogate": "surrogate",
@@ -171,8 +172,9 @@ def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: 
     plain = composed(f"experiment={option}", name=name)
     root = [f"data.root={folder}"] if OmegaConf.is_missing(plain.data, "root") else []
     config = checked_config(composed(f"experiment={option}", *root, name=name))
-    assert config.split.query
-    assert config.split.train
+    sizes = chosen_sizes(config.split)
+    assert sizes is not None
+    assert min(sizes.query, sizes.train) > 0
     assert config.stage is Stage.target
 
 
