@@ -46,7 +46,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "ssim": ("float64", "images only"),
     "pairs_queried": ("Int64", "pairs paid for"),
     "items_queried": ("Int64", "codes of attacked items paid for"),
-    "needs": ("string", "what the attacker has: nothing, top k, ranks, codes or weights"),
+    "needs": ("string", "of the target: nothing, top k, ranks, codes or weights"),
     "labels": ("boolean", "whether the attacker was told labels"),
     "words": ("float64", "mean words added or removed; edited texts"),
     "targeted_map": ("float64", "MAP of what a targeted attack wants"),

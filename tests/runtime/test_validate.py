@@ -428,8 +428,8 @@ def test_encoder(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (line,) = mistakes(config)
     assert line == f"  - data.vocabulary={tmp_path / 'words.txt'}: must be null beside data.encoder"
     monkeypatch.setattr(encoders, "find_spec", lambda name: None)
-    first, _ = mistakes(config)
-    assert first.endswith("needs the package sentence_transformers: pip install 'aach-lightning[sentence]'")
+    _, last = mistakes(config)
+    assert last.endswith("needs the package sentence_transformers: pip install 'aach-lightning[sentence]'")
 
 
 def test_original_distributions(config: RunConfig, tmp_path: Path) -> None:
