@@ -54,7 +54,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 COMMANDS = list(commands())
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGES[0], *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
 def test_examples_on_a_page_give_what_they_say(page: Path) -> None:
     outcome = doctest.testfile(str(page), module_relative=False)
     assert outcome.attempted > 0
