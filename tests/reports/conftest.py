@@ -188,8 +188,16 @@ def make_card(method: str, value: float, query: str = "attack", seed: int = 0, *
         "epsilon": 8.0,
         "text_epsilon": 0.1,
         "chance": 0.25,
-        "target": {"name": "dcmh", "code_length": 32},
-        "data": {"name": "photos", "note": "", "pairs": 60, "attacked": 200, "hash": "0", "split_hash": "1"},
+        "target": {
+            "name": "dcmh",
+            "code_length": 32,
+            "defence": {"_target_": "torch.nn.Identity"},
+            "adversarial": {"method": "none"},
+        },
+        "data": {
+            **{"name": "photos", "note": "", "protocol": "random", "pairs": 60, "attacked": 200},
+            **{"hash": "0", "split_hash": "1"},
+        },
         "seconds": 2.0,
         "overrides": [f"attack={method}", "paths.store=/somewhere"],
         "versions": {"torch": "2"},

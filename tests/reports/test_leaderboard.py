@@ -1,6 +1,7 @@
 """Cards of several targets in one table, and those that stay out."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -9,44 +10,15 @@ from typing import Any
 import pytest
 
 from aach_lightning.evaluation.card import Card
-from aach_lightning.evaluation.result import Row
 from aach_lightning.reports.leaderboard import card_files, make_leaderboard
 from aach_lightning.runtime.errors import DataError
 
-TARGET = {
-    "name": "dcmh",
-    "code_length": 32,
-    "defence": {"_target_": "torch.nn.Identity"},
-    "adversarial": {"method": "none"},
-}
-DATA = {"name": "toy", "protocol": "random", "attacked": 200, "hash": "d", "split_hash": "s"}
+MakeCard = Callable[..., Card]
 
 
-def card(method: str = "aach", value: float = 0.4, seed: int = 0, **changes: Any) -> Card:
-    needs: Any = "weights" if method.endswith("white box") else "codes"
-    queried = 500 if needs == "codes" else 0
-    eps = 8 / 255
-    row = Row("I2T", "attack", value, 0.7 - value, None, 9.0, eps, eps, 0.02, 33.0, 0.9, queried, 0, needs, False)
-    values: dict[str, Any] = {
-        "method": method,
-        "row": row,
-        "setting": {},
-        "seed": seed,
-        "budget_pairs": 500,
-        "budget_items": 0,
-        "norm": "linf",
-        "epsilon": 8.0,
-        "text_epsilon": 0.1,
-        "chance": 0.3,
-        "target": TARGET,
-        "data": DATA,
-        "seconds": 1.0,
-        "overrides": [],
-        "versions": {},
-        "hardware": "",
-        "answer": {"name": "codes"},
-    }
-    return Card(**(values | changes))
+@pytest.fixture
+def target(card: MakeCard) -> dict[str, Any]:
+    return card("aach", 0.4).target
 
 
 def saved(folder: Path, *cards: Card) -> list[Path]:
@@ -55,10 +27,15 @@ def saved(folder: Path, *cards: Card) -> list[Path]:
     return card_files([folder])
 
 
-def test_seeds_are_averaged_and_methods_sorted(tmp_path: Path) -> None:
+def test_seeds_are_averaged_and_methods_sorted(tmp_path: Path, card: MakeCard) -> None:
     values = [0.40, 0.44, 0.48]
     found = make_leaderboard(
-        saved(tmp_path, *(card("b", value, seed) for seed, value in enumerate(values)), card("a", 0.5), card("c", 0.3))
+        saved(
+            tmp_path,
+            *(card("b", value, seed=seed) for seed, value in enumerate(values)),
+            card("a", 0.5),
+            card("c", 0.3),
+        )
     )
     assert found.table["method"].tolist() == ["c", "b", "a"]
     row = found.table.iloc[1]
@@ -71,12 +48,12 @@ def test_seeds_are_averaged_and_methods_sorted(tmp_path: Path) -> None:
     assert make_leaderboard(card_files([tmp_path]), "method").table["method"].tolist() == ["a", "b", "c"]
 
 
-def test_a_seed_is_one_value_however_often_it_was_measured(tmp_path: Path) -> None:
+def test_a_seed_is_one_value_however_often_it_was_measured(tmp_path: Path, card: MakeCard) -> None:
     """A benchmark over epsilons of images repeats the cards of texts."""
-    text = replace(card().row, direction="T2I", linf=0.1, epsilon=0.1)
+    text = replace(card("aach", 0.4).row, direction="T2I", linf=0.1, epsilon=0.1)
     cards = [
         card(
-            row=replace(text, map=0.3 + seed / 10), seed=seed, epsilon=epsilon, setting={"attack.epsilon": str(epsilon)}
+            "aach", 0.4, row=replace(text, map=0.3 + seed / 10), seed=seed, epsilon=epsilon, setting={"": str(epsilon)}
         )
         for seed in (0, 1)
         for epsilon in (4.0, 8.0)
@@ -87,10 +64,10 @@ def test_a_seed_is_one_value_however_often_it_was_measured(tmp_path: Path) -> No
     assert table["half"].tolist() == pytest.approx([12.706205 * stdev([0.3, 0.4]) / 2**0.5], rel=1e-5)
 
 
-def test_targets_and_defences_are_rows_of_their_own(tmp_path: Path) -> None:
-    jpeg = TARGET | {"defence": {"_target_": "aach_lightning.networks.defences.jpeg.JPEG", "quality": 75}}
+def test_targets_and_defences_are_rows_of_their_own(tmp_path: Path, card: MakeCard, target: dict[str, Any]) -> None:
+    jpeg = target | {"defence": {"_target_": "aach_lightning.networks.defences.jpeg.JPEG", "quality": 75}}
     hardened = jpeg | {"adversarial": {"method": "pgd"}}
-    cards = [card(target=target) for target in (TARGET, jpeg, hardened, TARGET | {"code_length": 64})]
+    cards = [card("aach", 0.4, target=one) for one in (target, jpeg, hardened, target | {"code_length": 64})]
     table = make_leaderboard(saved(tmp_path, *cards)).table
     assert sorted(zip(table["bits"], table["defence"], strict=True)) == [
         (32, "JPEG"),
@@ -100,12 +77,12 @@ def test_targets_and_defences_are_rows_of_their_own(tmp_path: Path) -> None:
     ]
 
 
-def test_what_breaks_its_claims_stays_out_with_the_reason(tmp_path: Path) -> None:
-    good = card()
-    greedy = card("greedy", row=replace(good.row, pairs_queried=501))
-    loud = card("loud", row=replace(good.row, linf=10 / 255))
-    other = card("other", data=DATA | {"split_hash": "t"})
-    paths = saved(tmp_path, good, card("more"), greedy, loud, other)
+def test_what_breaks_its_claims_stays_out_with_the_reason(tmp_path: Path, card: MakeCard) -> None:
+    good = card("aach", 0.4)
+    greedy = card("greedy", 0.4, row=replace(good.row, pairs_queried=501))
+    loud = card("loud", 0.4, row=replace(good.row, linf=10 / 255))
+    other = card("other", 0.4, data=good.data | {"split_hash": "t"})
+    paths = saved(tmp_path, good, card("more", 0.4), greedy, loud, other)
     (tmp_path / "cards" / "broken.json").write_text("{")
     (tmp_path / "cards" / "old.json").write_text(json.dumps({"schema": "aach_lightning.card/1"}))
     (tmp_path / "cards" / "huge.json").write_text(" " * (2**20 + 1))
@@ -115,17 +92,17 @@ def test_what_breaks_its_claims_stays_out_with_the_reason(tmp_path: Path) -> Non
     reasons = {path.name.split("-")[0]: reason for path, reason in found.rejected}
     assert "501 pairs queried of 500" in reasons["greedy"]
     assert "epsilon is 0.03137" in reasons["loud"]
-    assert reasons["other"] == "split t, this table compares s on toy"
+    assert reasons["other"] == "split t, this table compares 1 on photos"
     assert "cannot read" in reasons["broken.json"]
     assert "this version reads 'aach_lightning.card/2'" in reasons["old.json"]
     assert "more than 1,048,576 bytes" in reasons["huge.json"]
     assert make_leaderboard(paths, split="t").table["method"].tolist() == ["other"]
-    with pytest.raises(DataError, match=r"no card is left of 8:(?s:.*)split s, this table compares nothing"):
+    with pytest.raises(DataError, match=r"no card is left of 8:(?s:.*)split 1, this table compares nothing"):
         make_leaderboard(paths, split="nothing")
 
 
-def test_a_card_counts_once(tmp_path: Path) -> None:
-    paths = saved(tmp_path / "one", card()) + saved(tmp_path / "two", card())
+def test_a_card_counts_once(tmp_path: Path, card: MakeCard) -> None:
+    paths = saved(tmp_path / "one", card("aach", 0.4)) + saved(tmp_path / "two", card("aach", 0.4))
     found = make_leaderboard(paths)
     assert found.table["seeds"].tolist() == [1]
     assert found.repeated == (paths[1],)

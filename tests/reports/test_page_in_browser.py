@@ -2,11 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from aach_lightning.evaluation.card import Card
+from aach_lightning.reports.board import save_leaderboard
+from aach_lightning.reports.leaderboard import card_files, make_leaderboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"phone": 390, "desk": 1280}
@@ -105,3 +110,27 @@ def test_figures_follow_light_and_dark(opened: tuple[Any, list[str], str]) -> No
         }"""
     )
     assert (sum(pixel[:3]) / 3 > 200) == (scheme == "light")
+
+
+def test_a_leaderboard_fits_a_phone_and_is_sorted(browser: Any, card: Callable[..., Card], tmp_path: Path) -> None:
+    for seed, (name, value) in enumerate({"<b>aach</b>": 0.4, "b" * 60: 0.3, "c": 0.5}.items()):
+        card(name, value).save(tmp_path / "cards")
+        card(name, value + 0.01, seed=seed + 1).save(tmp_path / "cards")
+    refused = card("greedy", 0.2)
+    replace(refused, row=replace(refused.row, pairs_queried=501)).save(tmp_path / "cards")
+    page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 844})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(save_leaderboard(make_leaderboard(card_files([tmp_path])), tmp_path).as_uri())
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide == window
+    assert page.locator("#rejected").inner_text().count("501 pairs queried of 500") == 1
+    head = page.locator("#results thead tr:last-child th", has_text="MAP").first
+    column = head.evaluate("it => it.cellIndex")
+    cells = page.locator(f"#results tbody tr td:nth-child({column + 1}), #results tbody tr th:nth-child({column + 1})")
+    head.locator("button").click()
+    head.locator("button").click()
+    assert [text[:5] for text in cells.all_inner_texts()] == ["0.505", "0.405", "0.305"]
+    assert complaints == []
+    page.close()
