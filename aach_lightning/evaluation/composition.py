@@ -46,7 +46,6 @@ def compose_result(
             chance[f"{outcome.rows[0].direction}_targeted"] = outcome.targeted_chance
     plain: dict[str, Any] = asdict(config)
     del plain["paths"]
-    plain["answer"] = config.answer.described()
     return Result(
         rows=rows,
         chance=chance,

@@ -12,6 +12,7 @@ from aach_lightning.runtime.files import write_json
 
 SCHEMA = "aach_lightning.result/3"
 READABLE = (SCHEMA, "aach_lightning.result/2")  # 2 knows of no ranked answers
+_ANSWER_BEFORE = {"name": "codes", "gallery": 1000, "k": 50}  # as conf/answer/codes.yaml has it
 
 Direction = Literal["I2T", "T2I"]
 Query = Literal["clean", "noise", "attack", "white_box"]
@@ -137,7 +138,7 @@ class Result:
                 known = " and ".join(map(repr, READABLE))
                 raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
             if content["schema"] != SCHEMA:
-                content |= {"schema": SCHEMA, "config": {**content["config"], "answer": {"name": "codes"}}}
+                content |= {"schema": SCHEMA, "config": {**content["config"], "answer": dict(_ANSWER_BEFORE)}}
             rows = tuple(Row(**row) for row in content.pop("rows"))
             trace = tuple(TracePoint(**point) for point in content.pop("trace", ()))
             result = cls(rows=rows, trace=trace, **content)

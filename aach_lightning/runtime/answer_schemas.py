@@ -28,11 +28,8 @@ class AnswerConfig:
         """Ids of an answer, where these are answered."""
         return self.k if self.name is AnswerName.topk else self.gallery
 
-    def described(self) -> dict[str, Any]:
-        """What counts under this name; keys that are idle are left out."""
-        used = {AnswerName.codes: (), AnswerName.ranks: ("gallery",), AnswerName.topk: ("gallery", "k")}[self.name]
-        return {"name": self.name.value, **{key: getattr(self, key) for key in used}}
-
     def depended_on(self) -> dict[str, Any]:
-        """A part of the key of whatever is built from answers; nothing where they are codes."""
-        return {"answer": self.described()} if self.ranked else {}
+        """A part of the key of whatever is built from answers, without idle keys; nothing where they are codes."""
+        used = {AnswerName.codes: (), AnswerName.ranks: ("gallery",), AnswerName.topk: ("gallery", "k")}[self.name]
+        described = {"name": self.name.value, **{key: getattr(self, key) for key in used}}
+        return {"answer": described} if self.ranked else {}

@@ -34,18 +34,17 @@ def test_a_result_says_what_was_revealed(forms: dict[str, Any], first: Any, name
     assert [row.needs for row in result.rows if row.query == "attack"] == [name] * (2 if name == "ranks" else 1)
     assert name in run.output
     assert result.queries["spent_pairs"] == 40
-    assert (
-        result.config["answer"]
-        == {
-            "ranks": {"name": "ranks", "gallery": 40},
-            "top k": {"name": "topk", "gallery": 40, "k": 7},
-        }[name]
-    )
-    of_codes = {(row["direction"], row["query"]): row["map"] for row in first.result["rows"]}
+    answer = result.config["answer"]
+    assert (answer["name"], answer["gallery"]) == (name.replace(" ", ""), 40)
+    assert name == "ranks" or answer["k"] == 7
+    # few items: MAP alone can be equal by chance
+    of_codes = {
+        (row["direction"], row["query"]): (row["map"], row["distance"], row["rms"]) for row in first.result["rows"]
+    }
     for row in result.rows:
         same = row.query in ("clean", "noise") or (row.query == "white_box" and name == "ranks")
         if same or name == "ranks":
-            assert (row.map == of_codes[row.direction, row.query]) is same
+            assert ((row.map, row.distance, row.rms) == of_codes[row.direction, row.query]) is same
 
 
 def test_what_is_kept_are_lists_and_estimates(forms: dict[str, Any], launcher: Any) -> None:

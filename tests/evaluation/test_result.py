@@ -74,7 +74,9 @@ def test_results_of_the_version_before_are_read(result: Result, tmp_path: Path) 
     path = tmp_path / "result.json"
     older = dataclasses.replace(result, schema="aach_lightning.result/2")
     older.save(path)
-    expected = dataclasses.replace(result, config={**result.config, "answer": {"name": "codes"}})
+    expected = dataclasses.replace(
+        result, config={**result.config, "answer": {"name": "codes", "gallery": 1000, "k": 50}}
+    )
     assert Result.load(path) == expected
 
 
