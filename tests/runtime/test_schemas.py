@@ -60,6 +60,7 @@ GROUPS = {
     "attack/objective": "attack/objective",
     "attack/step": "attack/step",
     "attack/gradient": "attack/gradient",
+    "answer": "answer",
     "trainer": "trainer",
     "logger": "logger",
 }
