@@ -19,7 +19,7 @@ from aach_lightning.reports.panels.panel import (
 from aach_lightning.reports.table import DIRECTIONS
 
 _DOUBLING = 4  # ratio of last to first value from which an axis has a logarithmic scale
-_LONGEST = 40
+_LONGEST = 26  # two columns of these fit below a panel
 
 
 def axis_panels(cells: pd.DataFrame, along: str, leading: tuple[str, float, float]) -> Iterator[Panel]:
