@@ -17,6 +17,8 @@ from aach_lightning.benchmark import __main__ as benchmark_command
 from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.data import __main__ as data_command
 from aach_lightning.reports import __main__ as reports_command
+from aach_lightning.runtime.errors import AachError
+from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import register_schemas
 from aach_lightning.targets.serve import register_serving
 
@@ -25,6 +27,8 @@ DOCS = ROOT / "docs"
 COMMANDS_OF_HYDRA = ("train.py", "attack.py", "serve.py")
 OPTIONS_WITH_A_WORD = ("--cfg", "--info")
 HELP = ROOT / "conf" / "hydra" / "default.yaml"
+OF_THE_READER = r"must be (an|the) existing|the folder holds no|_target_=mylab\.[\w.]+ is not allowed"
+"""What only a reader has: files, and a package of their own."""
 PAGES = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
 
 
@@ -97,8 +101,17 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
     register_schemas()
     if program == "serve.py":
         register_serving()
+    (tmp_path / "pairs.csv").write_text("id,image,text,labels\n", encoding="utf-8")
+    overrides = [word.replace("=DIR", f"={tmp_path}") for word in overrides]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        assert compose(program.removesuffix(".py"), [*overrides, "paths.output=out"])
+        composed = compose(program.removesuffix(".py"), [*overrides, "paths.output=out"])
+    if program == "serve.py":
+        return
+    try:
+        checked_config(composed)
+    except AachError as error:
+        lines = str(error).removeprefix("the configuration has mistakes:\n").splitlines()
+        assert all(re.search(OF_THE_READER, line) for line in lines), lines
 
 
 def test_help_names_every_group_that_a_run_chooses_from() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
+from aach_lightning.reports.collect import check_file
 from aach_lightning.reports.summary import half_width
 from aach_lightning.runtime.errors import DataError
 
@@ -83,24 +84,20 @@ def make_leaderboard(paths: Sequence[Path], order: str = "map", split: str | Non
         DataError: If no card is left.
     """
     cards: dict[Path, Card] = {}
+    table: dict[Path, dict[str, Any]] = {}
     rejected: list[tuple[Path, str]] = []
     for path in paths:
         try:
-            if path.stat().st_size > LARGEST:
-                raise DataError(f"{path} has more than {LARGEST:,} bytes")
+            check_file(path, LARGEST)
             card = Card.load(path)
-            broken = broken_claims(card)
-            row = _row(card)
-        except (OSError, DataError) as error:
+            if broken := broken_claims(card):
+                raise DataError("; ".join(broken))
+            table[path] = _row(card)
+            cards[path] = card
+        except DataError as error:
             rejected.append((path, str(error)))
-            continue
         except (KeyError, TypeError, ValueError) as error:
             rejected.append((path, f"target or data lack {error}"))
-            continue
-        if broken:
-            rejected.append((path, "; ".join(broken)))
-        elif row:
-            cards[path] = card
     splits = {group: _most_frequent(cards, group) for group in {_group(card) for card in cards.values()}}
     rows, repeated, seen = [], [], dict[str, Path]()
     for path, card in cards.items():
@@ -112,7 +109,7 @@ def make_leaderboard(paths: Sequence[Path], order: str = "map", split: str | Non
             repeated.append(path)
         else:
             seen[card.name] = path
-            rows.append(_row(card))
+            rows.append(table[path])
     if not rows:
         reasons = "\n".join(f"  - {path}: {reason}" for path, reason in rejected)
         raise DataError(f"no card is left of {len(paths)}:\n{reasons}")

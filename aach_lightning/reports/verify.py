@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.items import Modality
@@ -109,8 +108,10 @@ def _checked(folder: Path, wanted: str) -> Path:
 
 
 def _half(saved: AdversarialSet, modality: Modality) -> Tensor:
-    half = torch.from_numpy(saved.images) if modality == "image" and saved.images is not None else saved.texts
-    if half is None or (modality == "image") != (half.ndim == 4):
+    """Saved images as 8-bit levels, or saved texts."""
+    images = None if saved.images is None else torch.from_numpy(saved.images)
+    half = images if modality == "image" else saved.texts
+    if half is None:
         raise DataError(f"the saved queries have no {modality}s")
     return half
 
@@ -122,24 +123,19 @@ def _codes(door: EvaluationDoor, saved: AdversarialSet, modality: Modality) -> T
 
 def _bounds(card: Card, saved: AdversarialSet, pairs: Pairs, modality: Modality) -> list[str]:
     """The norm of what was changed, in exact levels for images."""
-    clean, half = pairs.batch(saved.rows), _half(saved, modality)
+    batch, half = pairs.batch(saved.rows), _half(saved, modality).double()
     if modality == "image":
-        change, most, unit = half.double() - (clean.images * 255).round().double(), card.epsilon, "levels"
+        change, most, unit = half - (batch.images * 255).round().double(), card.epsilon, "levels"
     else:
-        change, most, unit = half.double() - clean.texts.double(), card.text_epsilon, "units of an entry"
+        change, most, unit = half - batch.texts.double(), card.text_epsilon, "units of an entry"
+    change = change.flatten(1)
     if card.row.words is not None:
-        size, most, unit = _largest((change != 0).sum(dim=1)), card.row.epsilon, "words"
+        sizes, most, unit = (change != 0).sum(dim=1).double(), card.row.epsilon, "words"
     elif card.norm == "l2":
-        # rounding to 8 bits moves an entry by up to half a level after the bound was kept
-        size, most = (
-            _largest(change.flatten(1).norm(dim=1)),
-            most + (0.5 * change[0].numel() ** 0.5) * (unit == "levels"),
-        )
+        sizes = change.norm(dim=1)
+        if modality == "image":  # rounding to 8 bits moves an entry by up to half a level after the bound was kept
+            most += 0.5 * change.shape[1] ** 0.5
     else:
-        size = _largest(change.abs().flatten(1).amax(dim=1))
+        sizes = change.abs().amax(dim=1)
+    size = float(sizes.max())
     return [f"a change of {size:g} {unit}, {most:g} are allowed"] if size > most + _ROUNDING else []
-
-
-def _largest(sizes: Tensor) -> float:
-    largest: NDArray[np.float64] = sizes.double().numpy().max()
-    return float(largest)

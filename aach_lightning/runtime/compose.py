@@ -8,10 +8,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.runtime.options import CONF
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.schemas import RunConfig, register_schemas
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:
