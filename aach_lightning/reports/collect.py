@@ -135,11 +135,11 @@ def _load(file: Path) -> Result:
     return Result.load(file)
 
 
-def check_file(file: Path, largest: int = LARGEST) -> None:
+def check_file(file: Path) -> None:
     """Refuse what cannot be read to its end.
 
     Raises:
-        DataError: If it is no regular file, or has more than `largest` bytes.
+        DataError: If it is no regular file, or has more than `LARGEST` bytes.
     """
     try:
         status = file.stat()
@@ -147,5 +147,5 @@ def check_file(file: Path, largest: int = LARGEST) -> None:
         raise DataError(f"cannot read the result {file}: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
         raise DataError(f"{file} is no regular file")
-    if status.st_size > largest:
-        raise DataError(f"{file} has {status.st_size:,} bytes, more than {largest:,} bytes are not read")
+    if status.st_size > LARGEST:
+        raise DataError(f"{file} has {status.st_size:,} bytes, a result at most {LARGEST:,}")

@@ -88,7 +88,9 @@ def make_leaderboard(paths: Sequence[Path], order: str = "map", split: str | Non
     rejected: list[tuple[Path, str]] = []
     for path in paths:
         try:
-            check_file(path, LARGEST)
+            check_file(path)
+            if path.stat().st_size > LARGEST:
+                raise DataError(f"{path} has more than {LARGEST:,} bytes")
             card = Card.load(path)
             if broken := broken_claims(card):
                 raise DataError("; ".join(broken))
