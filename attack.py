@@ -7,7 +7,7 @@ stamp_run()
 import hydra  # noqa: E402 - the stamp must be in the environment before Hydra names the run's folder
 from omegaconf import DictConfig  # noqa: E402
 
-from aach_lightning.runtime.schemas import register_schemas  # noqa: E402
+from aach_lightning.config.schema import register_schemas  # noqa: E402
 
 register_schemas()
 

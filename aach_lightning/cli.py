@@ -10,9 +10,15 @@ from rich.console import Console
 
 from aach_lightning.attacks.build import attack_space
 from aach_lightning.attacks.items import Modality
+from aach_lightning.config import choices
+from aach_lightning.config.choices import SourceName, Stage
+from aach_lightning.config.method import HttpConfig
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.split import protocol_name
+from aach_lightning.config.validate_split import validate_parts
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocols.choose import split_note, split_pairs
+from aach_lightning.data.protocol import split_note, split_pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.adversarial import adversarial_set
 from aach_lightning.evaluation.attackers import craft, find_attackers
@@ -31,24 +37,19 @@ from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.run_folder import ADVERSARIAL, PICTURE, RESULT, SPLIT, WORDS, publish, show_folder
 from aach_lightning.reports.table import show, show_report
 from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
-from aach_lightning.runtime import choices, ranks
-from aach_lightning.runtime.choices import SourceName, Stage
+from aach_lightning.runtime import ranks
 from aach_lightning.runtime.files import digest_json, write_json
 from aach_lightning.runtime.loggers import log_folder, track
-from aach_lightning.runtime.method_schemas import HttpConfig
-from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device, numerics
-from aach_lightning.runtime.validate_split import validate_parts
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_for_search, open_target
-from aach_lightning.targets.checkpoint_deployment import method_identity
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.training import CodeIndex, read_report
+from aach_lightning.zoo.checkpoint_deployment import method_identity
 
 
 def train(config: RunConfig) -> None:

@@ -25,21 +25,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import AttackBatch, Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
-from aach_lightning.attacks.space import Space
-from aach_lightning.attacks.steps import SignMomentum
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks import CNNF, EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP, binary_codes
 from aach_lightning.networks.bfloat16 import BFloat16Network
-from aach_lightning.networks.image_conv import convolve_image
+from aach_lightning.perturbations.diversity import InputDiversity
+from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.space import Space
+from aach_lightning.perturbations.step import SignMomentum
 from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.checkpoints import load_state_dict_file
-from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
+from aach_lightning.zoo.image_conv import convolve_image
 
 NETWORKS = ("cnn_f", "lite0", "resnet18")
 BITS, QUERIED, CHOSEN = 32, 500, 50

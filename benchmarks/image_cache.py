@@ -22,7 +22,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from aach_lightning.runtime.schemas import register_schemas  # nothing heavier up here: workers import this file too
+from aach_lightning.config.schema import register_schemas  # nothing heavier up here: workers import this file too
 
 LISTED = 269_648 / 195_834  # listed images for each one with a frequent label
 LABELS, FREQUENT, TAGS = 81, 21, 1_000
@@ -49,7 +49,7 @@ def pictures(source: Path | None) -> Iterator[Image.Image]:
     if source is not None:
         tiles = [Image.open(file).convert("RGB") for file in sorted(source.rglob("*.jpg"))[: 6 * PHOTOS]]
     else:
-        from aach_lightning.data.procedural import procedural_pairs
+        from aach_lightning.scenes.procedural import procedural_pairs
 
         with tempfile.TemporaryDirectory() as cache:
             drawn = procedural_pairs(name="tiles", pairs=6 * 20, image_size=192, seed=0, cache=cache)

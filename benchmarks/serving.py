@@ -24,13 +24,13 @@ ROWS = ((1, 1), (4, 1), (1, 16), (4, 16), (8, 16), (4, 64))  # clients, pairs of
 
 
 def service(size: int, ready: Connection) -> None:
+    from aach_lightning.config.serving import LimitsConfig, ServingConfig
+    from aach_lightning.config.target import EncoderConfig
     from aach_lightning.networks.build import build_network
-    from aach_lightning.runtime.serving_schemas import LimitsConfig, ServingConfig
-    from aach_lightning.runtime.target_schemas import EncoderConfig
-    from aach_lightning.targets.serve import bind, make_server
-    from aach_lightning.targets.serving.accounts import Accounts
-    from aach_lightning.targets.serving.app import make_app
-    from aach_lightning.targets.serving.system import System
+    from aach_lightning.serving.accounts import Accounts
+    from aach_lightning.serving.app import make_app
+    from aach_lightning.serving.serve import bind, make_server
+    from aach_lightning.serving.system import System
 
     torch.set_num_threads(1)
     image = EncoderConfig(backbone={"_target_": "aach_lightning.networks.small_cnn.SmallCNN"})

@@ -43,7 +43,7 @@ def remember_features() -> None:
 def measure(target: str, bits: int, overrides: list[str], folder: Path) -> dict[str, Any]:
     """Train one target, or find it, and measure it on the query part."""
     from aach_lightning.data.load import load_pairs
-    from aach_lightning.data.protocols.choose import split_pairs
+    from aach_lightning.data.protocol import split_pairs
     from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
     from aach_lightning.retrieval.chance import chance_level
     from aach_lightning.runtime.compose import compose_config

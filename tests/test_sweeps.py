@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
+from aach_lightning.config.schema import register_schemas
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import register_schemas
 from tests.conftest import CONF
 
 FILES = sorted((CONF / "sweep").glob("*.yaml"))

@@ -9,22 +9,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.diversity import InputDiversity
 from aach_lightning.attacks.edit_module import EditModule
-from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import Bank, Modality
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.objective import Objective
-from aach_lightning.attacks.space import Space
-from aach_lightning.attacks.steps import Step
+from aach_lightning.config.attack import AttackConfig
+from aach_lightning.config.choices import LoggerName, TextForm
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
-from aach_lightning.runtime.attack_schemas import AttackConfig
+from aach_lightning.perturbations.diversity import InputDiversity
+from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.space import Space
+from aach_lightning.perturbations.step import Step
 from aach_lightning.runtime.batches import map_batches
-from aach_lightning.runtime.choices import LoggerName, TextForm
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
-from aach_lightning.runtime.schemas import RunConfig
 
 
 def attack_space(config: AttackConfig, pairs: Pairs, modality: Modality) -> Space:

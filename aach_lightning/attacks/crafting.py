@@ -14,13 +14,13 @@ from aach_lightning.attacks.build import build_bank, build_module, make_objectiv
 from aach_lightning.attacks.datamodule import AttackDataModule
 from aach_lightning.attacks.finished import BatchWriter, batch_file, is_whole
 from aach_lightning.attacks.items import Modality
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.files import digest
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.throughput import throughput
 from aach_lightning.runtime.trainer import compute_device, make_trainer, numerics

@@ -6,10 +6,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.edits import edit_texts
 from aach_lightning.attacks.items import AttackBatch, Bank, Items
 from aach_lightning.attacks.objectives.objective import Objective
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.perturbations.edits import edit_texts
 
 
 class EditModule(pl.LightningModule):

@@ -7,8 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 
+from aach_lightning.errors import CheckpointError
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.errors import CheckpointError
 
 
 class BatchWriter(BasePredictionWriter):

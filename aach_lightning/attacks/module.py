@@ -7,12 +7,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import AttackBatch, Bank, Items, Modality
 from aach_lightning.attacks.objectives.objective import Objective
-from aach_lightning.attacks.space import Space
-from aach_lightning.attacks.steps import Step
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.space import Space
+from aach_lightning.perturbations.step import Step
 from aach_lightning.runtime.seeding import torch_generator
 
 

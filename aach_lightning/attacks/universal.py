@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from aach_lightning.attacks.diversity import InputDiversity
 from aach_lightning.attacks.items import Bank, Items, Modality
 from aach_lightning.attacks.objectives.objective import Objective
-from aach_lightning.attacks.space import Space
 from aach_lightning.data.dataset import EpochShuffle, PairDataset, pair_loader
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.placement import resize_and_pad
+from aach_lightning.perturbations.diversity import InputDiversity
+from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 
 

@@ -19,13 +19,13 @@ from aach_lightning.attacks.build import (
 from aach_lightning.attacks.crafting import DELTA, digest_codes, idle_keys
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import CHECKPOINTS, ArtifactStore
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,

@@ -14,17 +14,17 @@ from aach_lightning import cli
 from aach_lightning.benchmark.cards import cards_of, with_shares
 from aach_lightning.benchmark.plan import Job, chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.adversarial_set import MANIFEST
+from aach_lightning.errors import AachError, is_reported
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.run_folder import ADVERSARIAL, RESULT
-from aach_lightning.runtime.errors import AachError, is_reported
 from aach_lightning.runtime.failures import forget_failure, keep_failure
 from aach_lightning.runtime.files import digest, write_bytes
 from aach_lightning.runtime.interrupts import remembered_interrupts
 from aach_lightning.runtime.launch import run_in_processes
-from aach_lightning.runtime.options import CONF
-from aach_lightning.runtime.schemas import RunConfig
 
 FAILED, INCOMPLETE, INTERRUPTED = 1, 3, 130
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from aach_lightning.benchmark.plan import Job
+from aach_lightning.config.choices import SourceName
 from aach_lightning.evaluation.card import REFERENCE, Card
 from aach_lightning.evaluation.result import Result, Row
-from aach_lightning.runtime.choices import SourceName
 
 _DATA = ("name", "note", "protocol", "pairs", "attacked", "hash", "split_hash")
 

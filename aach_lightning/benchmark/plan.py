@@ -12,11 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.compose import compose_config
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.options import CONF
-from aach_lightning.runtime.schemas import RunConfig
 
 SEED = "seed"
 

@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from aach_lightning.data.archives import unpack
-from aach_lightning.data.check import Check, check, relevance_between
-from aach_lightning.data.contact_sheet import contact_sheet
-from aach_lightning.data.download import fetch
-from aach_lightning.data.kinds import KINDS, data_line
-from aach_lightning.data.sources import SOURCES, Source
-from aach_lightning.runtime.errors import AachError
+from aach_lightning.errors import AachError
+from aach_lightning.readers.archives import unpack
+from aach_lightning.readers.check import Check, check, relevance_between
+from aach_lightning.readers.contact_sheet import contact_sheet
+from aach_lightning.readers.download import fetch
+from aach_lightning.readers.kinds import KINDS, data_line
+from aach_lightning.readers.sources import SOURCES, Source
 
 _SHOWN = 10
 

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from aach_lightning.errors import DataError
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest, write_bytes, write_json
 
 SCHEMA = "aach_lightning.adversarial/1"

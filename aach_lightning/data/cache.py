@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aach_lightning.data.decoding import ChunkDecoder, DecodedChunk, ReadImage, decode_chunks
 from aach_lightning.data.journal import BuildJournal
-from aach_lightning.runtime.errors import StoreError
+from aach_lightning.errors import StoreError
 from aach_lightning.runtime.files import disk_errors, write_json
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.errors import CheckpointError
 
 
 def load_clip(folder: Path) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 from aach_lightning.runtime.processes import follow_parent, spawning
 
 ReadImage = Callable[[int], NDArray[np.uint8]]

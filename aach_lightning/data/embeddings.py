@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aach_lightning.data.cache import progress_bar
 from aach_lightning.data.encoder import EncodeTexts, find_model, load_encoder
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 from aach_lightning.runtime.files import digest, disk_errors, write_atomically
 
 log = logging.getLogger(__name__)

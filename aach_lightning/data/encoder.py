@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aach_lightning.config.encoders import PACKAGED, encoder_mistake, is_clip
 from aach_lightning.data.clip import clip_texts, silence
-from aach_lightning.data.containers.content import content_key
+from aach_lightning.data.content import content_key
 from aach_lightning.data.model_folder import SUFFIXES, model_folder, one_line
-from aach_lightning.runtime.encoders import PACKAGED, encoder_mistake, is_clip
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
 EncodeTexts = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -9,7 +9,7 @@ import numpy as np
 from aach_lightning.data.images import DECODER, decode_files
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import text_vectors
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest
 
 COLUMNS = ("id", "image", "text", "labels")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from aach_lightning.data.cache import cached_images
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 
 log = logging.getLogger(__name__)
 

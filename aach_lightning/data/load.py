@@ -2,10 +2,10 @@
 
 from typing import cast
 
+from aach_lightning.config.data import DataConfig
+from aach_lightning.config.schema import PathsConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.runtime.data_schemas import DataConfig
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
-from aach_lightning.runtime.schemas import PathsConfig
 
 
 def load_pairs(data: DataConfig, paths: PathsConfig) -> Pairs:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 
 SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # no code, no pickle
 

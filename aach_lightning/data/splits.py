@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.runtime.files import digest, write_json
 from aach_lightning.runtime.seeding import numpy_generator
 

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.items import Modality
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.adversarial_set import AdversarialSet
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.protocol import as_sent, attacked_inputs
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.targets.contents import image_levels
 
 

@@ -13,6 +13,8 @@ from aach_lightning.attacks.build import build_bank, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
+from aach_lightning.config.choices import AnswerName, BankName, SourceName, Supervision
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
@@ -21,8 +23,6 @@ from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.ensemble import soften
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.choices import AnswerName, BankName, SourceName, Supervision
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.result import Row, check_row, check_types
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json, write_json
 
 SCHEMA = "aach_lightning.card/2"

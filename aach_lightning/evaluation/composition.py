@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 from aach_lightning.attacks.items import Modality
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.split import protocol_name
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Result, TracePoint
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.runtime.run import versions
-from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.split_schemas import protocol_name
 from aach_lightning.runtime.stopwatch import Stopwatch
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.gallery import Exhibit, Found
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
 
 GALLERY = "gallery.json"

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.protocol import Measurement, Searched, as_sent, top_database
 from aach_lightning.evaluation.rows import DirectionOutcome
-from aach_lightning.runtime.schemas import RunConfig
 
 
 @dataclass(frozen=True)

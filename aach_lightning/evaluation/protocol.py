@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.items import Modality
-from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
 from aach_lightning.evaluation.result import Direction
 from aach_lightning.networks.hashing import relaxed_distance
+from aach_lightning.perturbations.space import Space
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import torch_generator

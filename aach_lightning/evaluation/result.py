@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 from aach_lightning.runtime.files import write_json
 
 SCHEMA = "aach_lightning.result/3"

@@ -10,12 +10,12 @@ from typing import Any, Self, get_type_hints
 import torch
 from torch import Tensor
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.protocol import Searched
 from aach_lightning.evaluation.result import Direction, check_types
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.retrieval import joint_histogram, precision_at, precision_recall_curve
 from aach_lightning.retrieval.tables import mean_over_queries
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_json
 
 CURVES = "curves.json"

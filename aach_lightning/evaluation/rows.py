@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.items import Modality
-from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.attackers import Crafted
@@ -26,6 +25,7 @@ from aach_lightning.evaluation.protocol import (
 from aach_lightning.evaluation.result import Query, Row
 from aach_lightning.evaluation.targeted import targeted_chance, targeted_map
 from aach_lightning.evaluation.words import RandomEdits
+from aach_lightning.perturbations.space import Space
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.targets.blackbox import EvaluationDoor
 from aach_lightning.targets.training import CodeIndex

@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search.crafting import ensure_searched
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.result import Query
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets.blackbox import BlackBox

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aach_lightning.attacks.goals import other_labels, voted_anchors
+from aach_lightning.config.attack import AttackConfig, TargetCodeObjectiveConfig
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.protocol import Searched
 from aach_lightning.retrieval import chance_level, mean_average_precision
-from aach_lightning.runtime.attack_schemas import AttackConfig, TargetCodeObjectiveConfig
-from aach_lightning.runtime.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.attacks.items import Modality
+from aach_lightning.config.choices import TextForm
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.attackers import Attacker, craft
 from aach_lightning.evaluation.protocol import DIRECTIONS, Searched, given_delta, measure
 from aach_lightning.evaluation.result import TracePoint
 from aach_lightning.evaluation.targeted import Aim
-from aach_lightning.runtime.choices import TextForm
 from aach_lightning.runtime.loggers import untracked
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.edits import random_edits
+from aach_lightning.config.attack import AttackConfig
+from aach_lightning.config.choices import Modality, TextForm
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Query
-from aach_lightning.runtime.attack_schemas import AttackConfig
-from aach_lightning.runtime.choices import Modality, TextForm
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.perturbations.edits import random_edits
 
 _ROWS = 4096  # at a time
 

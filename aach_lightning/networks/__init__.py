@@ -1,15 +1,12 @@
 """Pure nn.Modules: image backbones, text encoders and the HashingNetwork made of them."""
 
-from aach_lightning.networks.cnn_f import CNNF
 from aach_lightning.networks.efficientnet_lite import EfficientNetLite
 from aach_lightning.networks.hashing import Backbone, Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_identity import TextIdentity
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.networks.text_multiscale import TextMultiScale
 
 __all__ = [
-    "CNNF",
     "Backbone",
     "EfficientNetLite",
     "Encoder",
@@ -18,6 +15,5 @@ __all__ = [
     "SmallCNN",
     "TextIdentity",
     "TextMLP",
-    "TextMultiScale",
     "binary_codes",
 ]

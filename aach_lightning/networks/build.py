@@ -6,12 +6,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.target import DefenceConfig, EncoderConfig
+from aach_lightning.errors import ConfigError
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.target_schemas import DefenceConfig, EncoderConfig
 
 
 def build_network(

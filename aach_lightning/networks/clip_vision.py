@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aach_lightning.config.encoders import clip_mistake, is_clip
 from aach_lightning.data.clip import load_clip
 from aach_lightning.data.model_folder import model_folder, one_line
+from aach_lightning.errors import CheckpointError, ConfigError
 from aach_lightning.networks.image_shape import check_image_shape
-from aach_lightning.runtime.encoders import clip_mistake, is_clip
-from aach_lightning.runtime.errors import CheckpointError, ConfigError
 
 _KEY = "image_net.backbone.model"
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -6,9 +6,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.seeding import derive_seed
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from aach_lightning.errors import AachError, DataError, StoreError
 from aach_lightning.reports.build import build
 from aach_lightning.reports.card_commands import add_card_commands, run_leaderboard, run_verify
 from aach_lightning.reports.collect import Collection, collect
@@ -20,7 +21,6 @@ from aach_lightning.reports.jobs import NEVER_STARTED
 from aach_lightning.reports.summary import block_keys, replicate_keys, summarise
 from aach_lightning.reports.summary_table import show_summary
 from aach_lightning.reports.text import printable
-from aach_lightning.runtime.errors import AachError, DataError, StoreError
 
 FAILED, INCOMPLETE, INTERRUPTED = 1, 3, 130
 _WAITING = 20  # jobs of a sweep that was stopped early are all alike

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.reports.card_files import find_cards
 from aach_lightning.reports.collect import Collection, collect
@@ -19,7 +20,6 @@ from aach_lightning.reports.sections import Material, make_page
 from aach_lightning.reports.sheet import Sheet, to_values
 from aach_lightning.reports.summary import replicate_keys
 from aach_lightning.reports.typeset import latex, markdown
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import write_bytes
 
 PAGE = "index.html"

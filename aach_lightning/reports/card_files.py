@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.reports.collect import check_file, walk
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json
 
 CARDS = "cards"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
 from aach_lightning.reports.jobs import JOB, SWEEP, MissingJob, missing_jobs
 from aach_lightning.reports.run_folder import RESULT
-from aach_lightning.runtime.errors import DataError
 
 LARGEST = 64 * 2**20  # bytes; a result has some ten thousand
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.text import encodable
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest_json
 
 # Name: type in pandas, meaning. Then `seconds.<stage>` and `config.<key>` for every key that varies.

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.exhibits import GALLERY, load_exhibits
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.reports.collect import Collection, check_file
 from aach_lightning.reports.page import Picture, Shown, png_source
 from aach_lightning.reports.text import printable
-from aach_lightning.runtime.errors import DataError
 
 MOST = 8
 RULE = (

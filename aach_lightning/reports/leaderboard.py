@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
 from aach_lightning.reports.collect import check_file
 from aach_lightning.reports.summary import half_width
-from aach_lightning.runtime.errors import DataError
 
 LARGEST = 2**20  # bytes; a card has some thousand
 # Column: what a reader calls it. Rows that agree in all but seeds are one row.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.reports.figure import BLUE, VERMILION, Axes, drawable, new_figure, save_figure
-from aach_lightning.runtime.schemas import RunConfig
 
 _LONGEST_TEXT, _LONGEST_TITLE, _LINE = 88, 160, 46
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.retrieval_curves import CURVES, RetrievalCurves
 from aach_lightning.reports import costs, provenance
@@ -31,7 +32,6 @@ from aach_lightning.reports.panels.retrieval import retrieval_panels
 from aach_lightning.reports.panels.trace import trace_panels
 from aach_lightning.reports.sheet import Sheet
 from aach_lightning.reports.text import printable
-from aach_lightning.runtime.errors import DataError
 
 MOST_FOLDED, MOST_LINES = 24, 200
 Setting = tuple[str, float, float]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 
 CONFIDENCE = 0.95
 REFERENCES = ("white_box", "noise", "clean", "chance")

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from aach_lightning.config.schema import LoggerConfig, RunConfig
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.loggers import log_outcome
 from aach_lightning.runtime.run import sweep_name, sweep_overrides
-from aach_lightning.runtime.schemas import LoggerConfig, RunConfig
 from aach_lightning.runtime.wandb_run import Job, Table, find_run
 
 _LONGEST_NAME = 128  # of W&B

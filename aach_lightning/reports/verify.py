@@ -12,13 +12,13 @@ from aach_lightning.attacks.items import Modality
 from aach_lightning.data.adversarial_set import MANIFEST, AdversarialSet
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocols.choose import split_pairs
+from aach_lightning.data.protocol import split_pairs
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
 from aach_lightning.evaluation.protocol import search
 from aach_lightning.evaluation.rows import searched_database
 from aach_lightning.runtime.compose import compose_config
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import compute_device

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from aach_lightning.runtime.errors import CheckpointError
+from aach_lightning.errors import CheckpointError
 from aach_lightning.runtime.files import write_atomically
 
 

@@ -7,10 +7,10 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.options import CONF
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import RunConfig, register_schemas
 
 
 def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:

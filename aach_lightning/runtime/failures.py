@@ -4,7 +4,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from aach_lightning.runtime.errors import AachError, is_reported
+from aach_lightning.errors import AachError, is_reported
 from aach_lightning.runtime.files import write_bytes
 
 ERROR = "error.txt"

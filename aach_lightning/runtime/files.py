@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aach_lightning.runtime.errors import StoreError
+from aach_lightning.errors import StoreError
 
 PART = ".part"  # the end of the names of files that are being written
 

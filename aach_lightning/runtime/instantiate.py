@@ -11,7 +11,7 @@ from hydra.utils import get_object
 from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 
 VARIABLE = "AACH_ALLOWED_TARGETS"
 ALLOWED = ("aach_lightning.", "torch.nn.")

@@ -17,13 +17,13 @@ import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
+from aach_lightning.config.schema import RunConfig, TrainerConfig
+from aach_lightning.errors import AachError, ConfigError, is_reported
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.allocator import keep_freed_memory
-from aach_lightning.runtime.errors import AachError, ConfigError, is_reported
 from aach_lightning.runtime.failures import keep_failure
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.processes import follow_parent, spawning
-from aach_lightning.runtime.schemas import RunConfig, TrainerConfig
 
 Main = Callable[[RunConfig], None]
 

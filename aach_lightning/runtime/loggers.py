@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from aach_lightning.config.choices import LoggerName
+from aach_lightning.config.schema import LoggerConfig
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.choices import LoggerName
 from aach_lightning.runtime.curves import Curves, Row, read_rows, write_rows
 from aach_lightning.runtime.files import write_bytes
-from aach_lightning.runtime.schemas import LoggerConfig
 from aach_lightning.runtime.wandb_run import Job, Table, WandbRun, in_wandb
 
 CURVES = "curves"

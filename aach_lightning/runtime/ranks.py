@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed import Store  # type: ignore[attr-defined]
 
-from aach_lightning.runtime.errors import mark_reported, sendable
+from aach_lightning.errors import mark_reported, sendable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)

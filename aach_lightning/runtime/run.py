@@ -19,11 +19,11 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
-from aach_lightning.runtime.errors import AachError, ConfigError, is_reported, sendable
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.validate import validate
+from aach_lightning.errors import AachError, ConfigError, is_reported, sendable
 from aach_lightning.runtime.failures import forget_failure, keep_failure
 from aach_lightning.runtime.instantiate import check_targets
-from aach_lightning.runtime.schemas import RunConfig
-from aach_lightning.runtime.validate import validate
 
 STAMP = "AACH_STAMP"
 FAILED, INTERRUPTED = 2, 130

@@ -11,8 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from aach_lightning.errors import StoreError
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.errors import StoreError
 from aach_lightning.runtime.files import PART, digest_json, disk_errors, sync_directory, write_json
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,13 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
+from aach_lightning.config.schema import TrainerConfig
+from aach_lightning.errors import CheckpointError, ConfigError
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.curves import CurvesInCheckpoint
-from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.interrupts import RaiseAgain
 from aach_lightning.runtime.progress import StageProgress
-from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.seeding import derive_seed
 from aach_lightning.runtime.throughput import Throughput
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aach_lightning.runtime.choices import LoggerName
+from aach_lightning.config.choices import LoggerName
+from aach_lightning.config.schema import LoggerConfig
+from aach_lightning.errors import TrackingError
 from aach_lightning.runtime.curves import STEP, Row
-from aach_lightning.runtime.errors import TrackingError
 from aach_lightning.runtime.files import write_json
-from aach_lightning.runtime.schemas import LoggerConfig
 
 if TYPE_CHECKING:
     from wandb import Run, Settings

@@ -1,10 +1,10 @@
 """The surrogate's network from the configuration: one, or an ensemble."""
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed
 
 

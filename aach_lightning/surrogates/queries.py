@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.config.choices import Selection
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, budget_order
+from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.networks.inference import encode_images
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
-from aach_lightning.runtime.choices import Selection
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import write_json
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.surrogates.networks import build_surrogate

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.choices import Selection, Supervision
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, gallery_rows
 from aach_lightning.mining.miners import Miner
@@ -18,11 +20,9 @@ from aach_lightning.networks.inference import encode_images
 from aach_lightning.networks.sharing import check_shareable
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
-from aach_lightning.runtime.choices import Selection, Supervision
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,

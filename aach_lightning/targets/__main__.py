@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.run import run, stamp_run
-from aach_lightning.runtime.schemas import RunConfig, register_schemas
-from aach_lightning.targets.check import TargetCheck, check_target
+from aach_lightning.zoo.check import TargetCheck, check_target
 
-CONF = Path(__file__).parents[2] / "conf"
 USAGE = "usage: python -m aach_lightning.targets check OVERRIDES, the same as for attack.py"
 _DIRECTIONS = {"i2t": "image→text", "t2i": "text→image"}
 
@@ -22,7 +22,7 @@ _DIRECTIONS = {"i2t": "image→text", "t2i": "text→image"}
 def check(config: RunConfig) -> None:
     """Find or build the target, hash the collection, and show what there is to be seen."""
     from aach_lightning.data.load import load_pairs
-    from aach_lightning.data.protocols.choose import split_pairs
+    from aach_lightning.data.protocol import split_pairs
     from aach_lightning.runtime.store import ArtifactStore
     from aach_lightning.targets.deployment import ensure_deployed
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
+from aach_lightning.config.choices import Modality, Selection
+from aach_lightning.config.method import HttpConfig
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, gallery_rows
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
-from aach_lightning.runtime.choices import Modality, Selection
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.method_schemas import HttpConfig
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.answers import RankedAnswers

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.errors import CheckpointError
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.likelihood import inverted_likelihood, likelihood
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import BATCH
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
-from aach_lightning.runtime.errors import CheckpointError
 from aach_lightning.targets.contents import image_levels, level_images
 from aach_lightning.targets.perturbation import Perturbation
 

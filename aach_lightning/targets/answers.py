@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.answer import LARGEST_GALLERY
 from aach_lightning.networks.hashing import relaxed_distance
-from aach_lightning.runtime.answer_schemas import LARGEST_GALLERY
 from aach_lightning.runtime.seeding import torch_generator
 
 

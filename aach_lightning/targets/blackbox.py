@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aach_lightning.runtime.errors import AachError
+from aach_lightning.errors import AachError
 from aach_lightning.targets.answers import AnswerForm, CodeAnswers
 from aach_lightning.targets.contents import (
     PAIR,

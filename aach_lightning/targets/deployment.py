@@ -7,22 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from aach_lightning.config.method import CheckpointConfig, HttpConfig
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.target import NoDefenceConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.inference import relax_pairs
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.method_schemas import CheckpointConfig, HttpConfig
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import NoDefenceConfig
 from aach_lightning.runtime.trainer import compute_device
-from aach_lightning.targets.checkpoint_deployment import ensure_checkpoint
-from aach_lightning.targets.checkpoints.files import KEPT
 from aach_lightning.targets.hardening import ensure_hardened
 from aach_lightning.targets.remote_deployment import ensure_remote
 from aach_lightning.targets.training import NETWORK, CodeIndex, ensure_target, load_target, read_report, write_index
+from aach_lightning.zoo.checkpoint_deployment import ensure_checkpoint
+from aach_lightning.zoo.checkpoints.files import KEPT
 
 
 def ensure_deployed(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:

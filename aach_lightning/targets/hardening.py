@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
@@ -17,10 +19,8 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule

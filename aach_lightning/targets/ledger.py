@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from filelock import FileLock
 
-from aach_lightning.runtime.errors import AachError
+from aach_lightning.errors import AachError
 from aach_lightning.runtime.files import PART, disk_errors, write_atomically
 from aach_lightning.targets.records import (
     HEADER_SIZE,

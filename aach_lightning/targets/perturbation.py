@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aach_lightning.config.target import HardeningConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.runtime.target_schemas import HardeningConfig
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.method import HttpConfig
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.data.texts import unnamed
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
-from aach_lightning.runtime.errors import ConfigError
 from aach_lightning.runtime.files import digest_json, write_json
-from aach_lightning.runtime.method_schemas import HttpConfig
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets.remote import HttpTarget, open_remote
 from aach_lightning.targets.training import REPORT, CodeIndex, write_index

@@ -6,8 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.errors import AachError
 from aach_lightning.networks.hashing import binary_codes
-from aach_lightning.runtime.errors import AachError
 from aach_lightning.targets.contents import level_images
 
 

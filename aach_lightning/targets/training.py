@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.method import ACMRConfig, CheckpointConfig
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.target import TargetConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.data.splits import Split
@@ -23,11 +26,8 @@ from aach_lightning.runtime.checkpoints import load_lightning_checkpoint, load_t
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.method_schemas import ACMRConfig, CheckpointConfig
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.target_schemas import TargetConfig
 from aach_lightning.runtime.trainer import (
     ReseedEachEpoch,
     checkpoint_callbacks,
@@ -36,11 +36,11 @@ from aach_lightning.runtime.trainer import (
     make_trainer,
     numerics,
 )
-from aach_lightning.targets.checkpoints.files import kept_files
-from aach_lightning.targets.checkpoints.opening import open_checkpoint
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
 from aach_lightning.targets.report import describe_index, measure
+from aach_lightning.zoo.checkpoints.files import kept_files
+from aach_lightning.zoo.checkpoints.opening import open_checkpoint
 
 NETWORK, INDEX, REPORT, SPLIT = "network.safetensors", "index.safetensors", "report.json", "split.json"
 _LEARN = "Try a smaller target.image_lr / target.text_lr, more train pairs, or a pretrained image_net"

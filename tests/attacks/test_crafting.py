@@ -14,16 +14,17 @@ from aach_lightning.attacks.build import attack_space, build_bank, make_objectiv
 from aach_lightning.attacks.crafting import ensure_deltas
 from aach_lightning.attacks.items import Bank, Modality
 from aach_lightning.attacks.module import AttackModule
+from aach_lightning.config.choices import LoggerName
+from aach_lightning.config.schema import LoggerConfig, RunConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.networks import TextMLP, TextMultiScale
+from aach_lightning.networks import TextMLP
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
-from aach_lightning.runtime.choices import LoggerName
 from aach_lightning.runtime.curves import read_rows
 from aach_lightning.runtime.loggers import track
-from aach_lightning.runtime.schemas import LoggerConfig, RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.wandb_run import Job
+from aach_lightning.zoo.text_multiscale import TextMultiScale
 
 ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)

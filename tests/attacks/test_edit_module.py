@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from aach_lightning.attacks.edit_module import EditModule
-from aach_lightning.attacks.edits import edit_texts
 from aach_lightning.attacks.items import AttackBatch, Bank, Items
 from aach_lightning.attacks.objectives.target_code import TargetCode
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
@@ -14,6 +13,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.perturbations.edits import edit_texts
 
 BITS, QUERIED, ROWS = 12, list(range(30, 60)), [0, 7, 12, 21]
 

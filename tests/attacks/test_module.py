@@ -5,17 +5,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.attacks.diversity import InputDiversity
-from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import AttackBatch, Bank, Modality
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet, exchanged_triplet, nearest_and_farthest
-from aach_lightning.attacks.space import Space
-from aach_lightning.attacks.steps import AdamStep, SignMomentum
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.perturbations.diversity import InputDiversity
+from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.space import Space
+from aach_lightning.perturbations.step import AdamStep, SignMomentum
 
 BITS, QUERIED = 12, list(range(30, 60))
 MODALITIES: list[Modality] = ["image", "text"]

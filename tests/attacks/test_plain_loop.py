@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aach_lightning.attacks.gradients import GradientRule
 from aach_lightning.attacks.items import AttackBatch, Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
-from aach_lightning.attacks.space import Space
-from aach_lightning.attacks.steps import SignMomentum
 from aach_lightning.data.pairs import PairBatch
-from aach_lightning.networks import CNNF, EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP
+from aach_lightning.networks import EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP
 from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.space import Space
+from aach_lightning.perturbations.step import SignMomentum
 from aach_lightning.runtime.checkpoints import load_state_dict_file
+from aach_lightning.zoo.cnn_f import CNNF
 
 BITS, POSITIVES, NEGATIVES = 16, 4, 6
 EPSILON, SIZE, MOMENTUM, STEPS = 8 / 255, 1 / 255, 0.9, 4

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.attacks.diversity import InputDiversity
 from aach_lightning.attacks.items import Bank, Items, Modality
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
-from aach_lightning.attacks.space import Space
 from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
+from aach_lightning.config.choices import TripletForm
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.runtime.choices import TripletForm
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.perturbations.diversity import InputDiversity
+from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 
 BITS, QUERIED = 12, np.array([*range(30, 60)])

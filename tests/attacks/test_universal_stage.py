@@ -10,10 +10,10 @@ from torch import Tensor
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal import UniversalModule
 from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 
 KNOWN, UNSEEN = np.arange(30, 60), np.array([5, 0, 12, 7])

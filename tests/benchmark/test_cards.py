@@ -8,9 +8,9 @@ import pytest
 
 from aach_lightning.benchmark.cards import with_shares
 from aach_lightning.benchmark.table import markdown
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Row
-from aach_lightning.runtime.errors import DataError
 
 CLEAN = 0.7
 

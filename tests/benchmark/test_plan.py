@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.options import CONF
+from aach_lightning.config.options import CONF
+from aach_lightning.errors import ConfigError
 
 PLANS = sorted(path.stem for path in (CONF / "benchmark").glob("*.yaml"))
 

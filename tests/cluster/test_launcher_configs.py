@@ -16,8 +16,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from aach_lightning.config.schema import register_schemas
 from aach_lightning.runtime.run import STAMP, checked_config
-from aach_lightning.runtime.schemas import register_schemas
 from tests.conftest import CONF
 
 ROOT = CONF.parent

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from aach_lightning.data.adversarial_set import AdversarialImages, AdversarialSet
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 
 
 def some(images: bool = True, texts: bool = True) -> AdversarialSet:

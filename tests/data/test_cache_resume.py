@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aach_lightning.data import cache as cache_module
 from aach_lightning.data.cache import cached_images
-from aach_lightning.runtime.errors import DataError, StoreError
+from aach_lightning.errors import DataError, StoreError
 
 SIZE = 4
 CHUNK = 64

@@ -10,11 +10,11 @@ pytest.importorskip("transformers", reason="needs the extra `clip`")
 
 from safetensors.torch import load_file, save_file
 
+from aach_lightning.config.encoders import encoder_mistake
 from aach_lightning.data import encoder as encoder_module
 from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.encoder import find_model, load_encoder
-from aach_lightning.runtime.encoders import encoder_mistake
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 from tests.tiny_clip import LONGEST, WIDTH, numbers, write_clip
 
 TEXTS = ["a dog", "Two  CATS on a mat", "sea", "a very long text that goes on and on"]
@@ -55,7 +55,7 @@ def test_embeddings_are_kept_and_other_weights_give_others(folder: Path, tmp_pat
 
 def test_the_extra_for_sentences_is_not_needed(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     present = {"transformers"}
-    monkeypatch.setattr("aach_lightning.runtime.encoders.find_spec", lambda name: name in present or None)
+    monkeypatch.setattr("aach_lightning.config.encoders.find_spec", lambda name: name in present or None)
     real = encoder_module.version
 
     def version(name: str) -> str:

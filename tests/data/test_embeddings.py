@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aach_lightning.data import embeddings
 from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.encoder import EncodeTexts, find_model, load_encoder
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["a dog runs", "The cat sleeps on the red mat", "a cat", "mat", "a dog sleeps", "red red red", "the"]

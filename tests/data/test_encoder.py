@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from aach_lightning.config.encoders import PACKAGED
 from aach_lightning.data import encoder as encoder_module
 from aach_lightning.data.encoder import find_model, load_encoder
-from aach_lightning.runtime.encoders import PACKAGED
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 
 pytest.importorskip("sentence_transformers", reason="needs the extra `sentence`")
 
@@ -231,7 +231,7 @@ import logging, sys
 from pathlib import Path
 logging.basicConfig(level=logging.INFO)
 from aach_lightning.data.encoder import find_model
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 for name in sys.argv[2:]:
     try:
         model = find_model(name, Path(sys.argv[1]))

@@ -19,7 +19,7 @@ from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.folder import folder_pairs
 from aach_lightning.data.images import ReadFile
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 
 SIZE = 24
 FLICKR = Path(__file__).parents[2].parent / "shared" / "data" / "flickr8k24"

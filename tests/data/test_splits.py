@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aach_lightning.data.splits import Split, budget_order, make_split
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 
 SIZES = st.tuples(st.integers(1, 20), st.integers(1, 30), st.integers(0, 50))  # query, train, further pairs
 

@@ -5,7 +5,7 @@ import pytest
 
 from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.texts import text_vectors, unnamed
-from aach_lightning.runtime.errors import ConfigError, DataError
+from aach_lightning.errors import ConfigError, DataError
 
 TEXTS = ["A dog runs.", "", "a cat and a dog"]
 

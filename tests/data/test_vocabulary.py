@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aach_lightning.data.vocabulary import bag_of_words, build_vocabulary, read_vocabulary, tokenize
-from aach_lightning.runtime.errors import DataError
+from aach_lightning.errors import DataError
 
 ANY_TEXT = st.text(st.characters(), max_size=40)  # surrogates and control characters too
 SHORT = st.text("ab '_-.Éß1", max_size=25)

@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from torch import Tensor, distributed
 
 from aach_lightning import cli
+from aach_lightning.config.schema import register_schemas
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.curves import read_rows
 from aach_lightning.runtime.launch import run_in_processes
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import register_schemas
 from tests.conftest import CONF, TINY
 
 WORLDS = (1, 2, 3)

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from aach_lightning import cli
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.load import load_pairs
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.errors import ConfigError
 from tests.e2e.conftest import LIMIT, ROOT, Launcher
-from tests.targets.checkpoints.written import (
+from tests.zoo.checkpoints.written import (
     SIDE,
     Draw,
     dcmh,

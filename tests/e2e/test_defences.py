@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from aach_lightning import cli
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.config.schema import RunConfig
 
 JPEG = ("target/defence=jpeg", "target.defence.quality=20")
 RUNS = {

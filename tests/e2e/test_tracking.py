@@ -11,8 +11,8 @@ import pytest
 import wandb
 
 from aach_lightning import cli
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.runtime.curves import read_rows
-from aach_lightning.runtime.schemas import RunConfig
 from tests.e2e.conftest import Launcher
 from tests.wandb_file import WrittenRun, leave_account, run_files, written_run
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from aach_lightning.benchmark.__main__ import main
 from aach_lightning.data.adversarial_set import MANIFEST
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.reports.__main__ import main as reports
 from aach_lightning.reports.card_commands import INCOMPLETE, REFUTED
 from aach_lightning.reports.verify import verify
-from aach_lightning.runtime.errors import DataError
 from aach_lightning.runtime.files import digest
 
 METHODS = "aach,square,cmla,edits of 3 words"

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import make_split
 from aach_lightning.evaluation.attackers import Attacker, find_attackers
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.exhibits import load_exhibits, save_exhibits
 from aach_lightning.evaluation.gallery import Exhibit, Found
-from aach_lightning.runtime.errors import DataError
 
 
 def exhibit() -> Exhibit:

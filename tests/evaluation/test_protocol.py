@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.space import Norm, Space
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import item_perceptibility, pooled
 from aach_lightning.evaluation.protocol import (
@@ -21,6 +20,7 @@ from aach_lightning.evaluation.protocol import (
     search,
     top_database,
 )
+from aach_lightning.perturbations.space import Norm, Space
 
 COUNT = 90
 ROWS = np.random.default_rng(5).permutation(COUNT)[:70]  # a batch of 64 and an uneven one of 6

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.result import Result, Row
-from aach_lightning.runtime.errors import DataError
 
 
 def row(**changes: Any) -> Row:

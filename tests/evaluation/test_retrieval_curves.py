@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.perceptibility import Perceptibility
 from aach_lightning.evaluation.protocol import Measurement, Searched
 from aach_lightning.evaluation.retrieval_curves import RetrievalCurves, first_ranks, retrieval_curves
 from aach_lightning.evaluation.rows import DirectionOutcome
-from aach_lightning.runtime.errors import DataError
 
 K, QUERIES, DATABASE = 6, 7, 23
 

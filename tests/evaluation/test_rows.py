@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.space import Space
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.result import Query
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.words import RandomEdits
+from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.training import CodeIndex
 
 SPACES = {"image": Space(8 / 255, "linf", 0.0, 1.0), "text": Space(0.1, "linf", 0.0, 1.0)}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from aach_lightning.attacks.goals import voted_anchors
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.protocol import Searched
 from aach_lightning.evaluation.targeted import aims_at_label, choose_aim, targeted_map, wanted_labels
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import RunConfig
 
 
 def draw(count: int, bits: int, seed: int) -> torch.Tensor:

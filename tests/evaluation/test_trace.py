@@ -3,10 +3,10 @@ from pathlib import Path
 from typing import Any
 
 from aach_lightning import cli
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.trace import measure_trace
 from aach_lightning.runtime.curves import read_rows
-from aach_lightning.runtime.schemas import RunConfig
 
 Compose = Callable[..., RunConfig]
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.words import changed_words, check_words, draw_edits, edits_texts, word_changes
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import RunConfig
 
 
 def test_words_are_told_by_name(make_pairs: Callable[..., Pairs]) -> None:

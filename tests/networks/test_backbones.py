@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.networks import CNNF, Backbone, EfficientNetLite, SmallCNN, TextMLP, TextMultiScale
+from aach_lightning.networks import Backbone, EfficientNetLite, SmallCNN, TextMLP
+from aach_lightning.zoo.cnn_f import CNNF
+from aach_lightning.zoo.text_multiscale import TextMultiScale
 
 SIZE = 48
 WORDS = 70

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.networks import CNNF, Encoder, HashHead, HashingNetwork, SmallCNN, TextMLP
+from aach_lightning.networks import Encoder, HashHead, HashingNetwork, SmallCNN, TextMLP
 from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.zoo.cnn_f import CNNF
 
 BITS = 16
 

@@ -10,11 +10,11 @@ pytest.importorskip("transformers", reason="needs the extra `clip`")
 
 from safetensors.torch import load_file, save_file
 
+from aach_lightning.config.target import EncoderConfig
+from aach_lightning.errors import CheckpointError, ConfigError
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.clip_vision import CLIPVision
-from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.instantiate import instantiate
-from aach_lightning.runtime.target_schemas import EncoderConfig
 from tests.tiny_clip import SIDE, WIDTH, write_clip
 
 
@@ -104,6 +104,6 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_package_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aach_lightning.runtime.encoders.find_spec", lambda name: None)
+    monkeypatch.setattr("aach_lightning.config.encoders.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs the package transformers: pip install 'aach-lightning\[clip\]'"):
         CLIPVision(str(folder), image_size=SIDE)

@@ -15,7 +15,7 @@ from tests.reports.page_folder import fill
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
-    "data": {"_target_": "aach_lightning.data.procedural.procedural_pairs", "name": "scenes", "seed": 0},
+    "data": {"_target_": "aach_lightning.scenes.procedural.procedural_pairs", "name": "scenes", "seed": 0},
     "split": {"name": "random", "query": 30, "train": 80, "seed": 0},
     "target": {
         "name": "dcmh",

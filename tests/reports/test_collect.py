@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports import collect as module
 from aach_lightning.reports.collect import Collection, collect
-from aach_lightning.runtime.errors import DataError
 
 Make = Callable[..., Result]
 

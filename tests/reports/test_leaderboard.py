@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.reports.leaderboard import card_files, make_leaderboard
-from aach_lightning.runtime.errors import DataError
 
 MakeCard = Callable[..., Card]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports import tracking
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.wandb_run import Table
 from tests.reports.test_table import AGREEMENT, row
 

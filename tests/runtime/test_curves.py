@@ -10,8 +10,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.runtime.curves import Curves, Row, read_rows, write_rows
-from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.trainer import checkpoint_callbacks, fit, make_trainer
 
 CPU = TrainerConfig(accelerator="cpu", devices=1, num_nodes=1, precision="32-true", deterministic=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from aach_lightning.runtime.errors import AachError, StoreError, mark_reported, sendable
+from aach_lightning.errors import AachError, StoreError, mark_reported, sendable
 from aach_lightning.runtime.failures import ERROR, forget_failure, keep_failure
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aach_lightning.runtime.errors import StoreError
+from aach_lightning.errors import StoreError
 from aach_lightning.runtime.files import digest, digest_json, disk_errors, write_atomically, write_json
 
 JSON = st.recursive(

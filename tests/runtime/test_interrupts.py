@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.runtime.interrupts import remembered_interrupts
-from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
 
 CPU = TrainerConfig(accelerator="cpu", devices=1, num_nodes=1, precision="32-true", deterministic=True)

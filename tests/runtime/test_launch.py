@@ -1,8 +1,8 @@
 import pytest
 
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.config.schema import RunConfig, TrainerConfig
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.launch import is_first_launched, run_in_processes
-from aach_lightning.runtime.schemas import RunConfig, TrainerConfig
 
 SUBMITIT = {"SUBMITIT_LOCAL_GLOBALID": "0", "SUBMITIT_LOCAL_LOCALID": "0", "SUBMITIT_LOCAL_JOB_ID": "7"}
 SLURM = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_ID": "7"}

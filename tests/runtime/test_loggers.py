@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from aach_lightning.runtime.choices import LoggerName
-from aach_lightning.runtime.errors import TrackingError
+from aach_lightning.config.choices import LoggerName
+from aach_lightning.config.schema import LoggerConfig, TrainerConfig
+from aach_lightning.errors import TrackingError
 from aach_lightning.runtime.loggers import log_outcome, stage_logger, track
-from aach_lightning.runtime.schemas import LoggerConfig, TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
 from aach_lightning.runtime.wandb_run import Job, Table, WandbRun, check_login, find_run, wanted_by_agent
 from tests.wandb_file import leave_account, run_files, written_run

@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from aach_lightning.runtime.errors import AachError, CheckpointError, ConfigError, DataError, StoreError
+from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.errors import AachError, CheckpointError, ConfigError, DataError, StoreError
 from aach_lightning.runtime.run import STAMP, run, stamp_run, versions
-from aach_lightning.runtime.schemas import RunConfig, register_schemas
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aach_lightning.errors import StoreError
 from aach_lightning.runtime import store as store_module
-from aach_lightning.runtime.errors import StoreError
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.store import MANIFEST, ArtifactStore
 

@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from aach_lightning.runtime.schemas import TrainerConfig
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.runtime.stopwatch import peak_memory_mib
 from aach_lightning.runtime.throughput import Throughput, throughput
 from aach_lightning.runtime.trainer import make_trainer

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.data.dataset import EpochShuffle
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import TrainerConfig
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 
 CPU = TrainerConfig(accelerator="cpu", devices=1, num_nodes=1, precision="32-true", deterministic=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from aach_lightning.errors import CheckpointError
 from aach_lightning.runtime.checkpoints import (
     load_lightning_checkpoint,
     load_state_dict_file,
@@ -15,7 +16,6 @@ from aach_lightning.runtime.checkpoints import (
     load_weights,
     save_tensors,
 )
-from aach_lightning.runtime.errors import CheckpointError
 
 TORCH_READERS = [load_state_dict_file, load_lightning_checkpoint]
 

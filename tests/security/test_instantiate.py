@@ -6,9 +6,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from aach_lightning.config.attack import CustomObjectiveConfig, HagObjectiveConfig
+from aach_lightning.errors import CheckpointError, ConfigError
 from aach_lightning.networks.small_cnn import SmallCNN
-from aach_lightning.runtime.attack_schemas import CustomObjectiveConfig, HagObjectiveConfig
-from aach_lightning.runtime.errors import CheckpointError, ConfigError
 from aach_lightning.runtime.instantiate import VARIABLE, check_targets, instantiate, with_arguments
 
 HOSTILE = [

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.schema import TrainerConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.mining.miners import GapMiner, Miner, RankMiner
 from aach_lightning.mining.triplets import Triplets
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
-from aach_lightning.runtime.schemas import TrainerConfig
 from aach_lightning.runtime.trainer import make_trainer
 from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits

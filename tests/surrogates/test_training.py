@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, budget_order, gallery_rows, make_split
+from aach_lightning.errors import ConfigError
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.surrogates import training
 from aach_lightning.surrogates.module import SurrogateModule

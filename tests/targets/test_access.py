@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, gallery_rows, make_split
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import RunConfig
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import access
 from aach_lightning.targets.access import open_for_search, open_target

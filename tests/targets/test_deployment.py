@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.defences import JPEG, BitDepth, MedianFilter, RandomResize
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.retrieval import mean_average_precision
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import deployment, training
 from aach_lightning.targets.access import open_target

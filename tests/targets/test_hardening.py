@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocols.choose import split_pairs
+from aach_lightning.data.protocol import split_pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.checkpoints import load_tensors
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import adversarial_pairs, training
 from aach_lightning.targets.access import open_target

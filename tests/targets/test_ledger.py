@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aach_lightning.runtime.errors import StoreError
+from aach_lightning.errors import StoreError
 from aach_lightning.targets.answers import CodeAnswers
 from aach_lightning.targets.ledger import Ledger, LedgerDamaged, LedgerError, LedgerMismatch
 

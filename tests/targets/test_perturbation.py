@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.choices import AdversarialMethod
+from aach_lightning.config.target import HardeningConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.runtime.choices import AdversarialMethod
-from aach_lightning.runtime.target_schemas import HardeningConfig
 from aach_lightning.targets.perturbation import Perturbation, perturbations
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.runtime.checkpoints import load_tensors
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import training
 from aach_lightning.targets.datamodule import TargetDataModule

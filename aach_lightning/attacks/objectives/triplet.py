@@ -5,8 +5,8 @@ from torch.nn import functional as F
 
 from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.objective import Loss
+from aach_lightning.config.choices import TripletForm
 from aach_lightning.networks.hashing import binary_codes, relaxed_distance
-from aach_lightning.runtime.choices import TripletForm
 
 
 class ExchangedTriplet:

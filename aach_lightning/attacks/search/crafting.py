@@ -16,12 +16,12 @@ from aach_lightning.attacks.crafting import DELTA
 from aach_lightning.attacks.finished import batch_file, is_whole
 from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search.problem import Codes, Found, Problem, Search
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.instantiate import instantiate
 from aach_lightning.runtime.progress import progress_columns
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.runtime.trainer import numerics
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from aach_lightning.attacks.space import Space
+from aach_lightning.perturbations.space import Space
 
 Codes = Callable[[Tensor], Tensor]
 """Items as they are sent, N x ..., to their codes, int8 in {-1, +1}, N x K, on the CPU."""

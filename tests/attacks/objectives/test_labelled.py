@@ -14,7 +14,7 @@ from aach_lightning.attacks.objectives.hag import UndecidedBits
 from aach_lightning.attacks.objectives.mainstay import MainstayCode, mainstay_codes
 from aach_lightning.attacks.objectives.sdha import SmoothedDistance
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
-from aach_lightning.runtime.choices import TripletForm
+from aach_lightning.config.choices import TripletForm
 
 K, N, M, C = 5, 3, 7, 4
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aach_lightning.attacks.search.problem import Codes, Problem
-from aach_lightning.attacks.space import Space
+from aach_lightning.perturbations.space import Space
 
 SIDE, WORDS, ITEMS = 8, 40, 5
 

@@ -14,9 +14,9 @@ from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search import crafting
 from aach_lightning.attacks.search.crafting import ensure_searched
 from aach_lightning.attacks.search.problem import Found
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
-from aach_lightning.runtime.schemas import RunConfig
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.targets.blackbox import BlackBox
 

@@ -12,7 +12,7 @@ from aach_lightning.attacks.search.nes import NES, estimate_gradient
 from aach_lightning.attacks.search.problem import Found, Problem, Search
 from aach_lightning.attacks.search.sign_hunter import SignHunter
 from aach_lightning.attacks.search.square import SquareAttack
-from aach_lightning.attacks.space import Space
+from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.blackbox import BlackBox
 from tests.attacks.search.conftest import LinearTarget
 

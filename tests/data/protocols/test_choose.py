@@ -9,14 +9,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
-from aach_lightning.data.protocols.choose import split_note, split_pairs
-from aach_lightning.data.protocols.rules import per_label_split
+from aach_lightning.config.choices import SplitRule
+from aach_lightning.config.schema import register_schemas
+from aach_lightning.config.split import SizesConfig, SplitConfig
+from aach_lightning.data.protocol import split_note, split_pairs
+from aach_lightning.data.rules import per_label_split
 from aach_lightning.data.splits import Split, budget_order, make_split
-from aach_lightning.runtime.choices import SplitRule
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
-from aach_lightning.runtime.schemas import register_schemas
-from aach_lightning.runtime.split_schemas import SizesConfig, SplitConfig
 
 CONF = Path(__file__).parents[3] / "conf"
 PUBLISHED = [  # protocol, data, pairs, query, train, database

@@ -8,12 +8,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from aach_lightning.data.protocols.choose import split_pairs
-from aach_lightning.data.protocols.fits import FOLDER, Fit, read_protocols, try_protocols
+from aach_lightning.config.choices import SplitRule
+from aach_lightning.config.schema import register_schemas
+from aach_lightning.data.protocol import split_pairs
 from aach_lightning.data.splits import Split
-from aach_lightning.runtime.choices import SplitRule
-from aach_lightning.runtime.errors import ConfigError
-from aach_lightning.runtime.schemas import register_schemas
+from aach_lightning.errors import ConfigError
+from aach_lightning.readers.fits import FOLDER, Fit, read_protocols, try_protocols
 
 CONF = Path(__file__).parents[3] / "conf"
 

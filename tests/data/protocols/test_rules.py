@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from aach_lightning.data.protocols.rules import per_label_split, permutation_split, positional_split
+from aach_lightning.config.split import SizesConfig
+from aach_lightning.data.rules import per_label_split, permutation_split, positional_split
 from aach_lightning.data.splits import Split
-from aach_lightning.runtime.errors import ConfigError
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.seeding import numpy_generator
-from aach_lightning.runtime.split_schemas import SizesConfig
 
 
 def parts(split: Split) -> tuple[list[int], list[int], list[int]]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocols.part_keys import read_part_key
-from aach_lightning.data.protocols.split_file import load_split
 from aach_lightning.data.splits import Split, make_split
-from aach_lightning.runtime.errors import AachError, ConfigError, DataError
+from aach_lightning.errors import AachError, ConfigError, DataError
+from aach_lightning.readers.split_files.part_keys import read_part_key
+from aach_lightning.readers.split_files.split_file import load_split
 
 COUNT = 40
 QUERY, TRAIN = [3, 0, 39, 17], [12, 5, 30]
@@ -414,7 +414,7 @@ def test_wrong_tables(tmp_path: Path, pairs: Pairs, content: bytes, said: str) -
 
 
 def test_too_large_files(tmp_path: Path, pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aach_lightning.data.protocols.formats.MAX_BYTES", 100)
+    monkeypatch.setattr("aach_lightning.readers.split_files.formats.MAX_BYTES", 100)
     for write in (write_json, write_npz, write_table, write_text_folder):
         with pytest.raises(DataError, match="more than 100"):
             load(write(tmp_path / write.__name__, {"query": [f"im{row}" for row in range(1, 30)]}), pairs)

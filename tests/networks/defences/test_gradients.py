@@ -5,14 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.networks.bfloat16 import BFloat16Network
-from aach_lightning.networks.build import build_defence
-from aach_lightning.networks.defences import JPEG, BitDepth, MedianFilter, RandomResize, with_defence
-from aach_lightning.networks.defences.straight_through import straight_through
-from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
-from aach_lightning.networks.small_cnn import SmallCNN
-from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.runtime.target_schemas import (
+from aach_lightning.config.target import (
     BitDepthConfig,
     DefenceConfig,
     JPEGConfig,
@@ -20,6 +13,13 @@ from aach_lightning.runtime.target_schemas import (
     NoDefenceConfig,
     ResizeConfig,
 )
+from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.networks.build import build_defence
+from aach_lightning.networks.defences import JPEG, BitDepth, MedianFilter, RandomResize, with_defence
+from aach_lightning.networks.defences.straight_through import straight_through
+from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
+from aach_lightning.networks.small_cnn import SmallCNN
+from aach_lightning.networks.text_mlp import TextMLP
 
 DEFENCES = [
     pytest.param(JPEG(50), id="jpeg"),

@@ -1,1 +1,0 @@
-"""The protocols of the field: by which rule, or from which file, the parts of a split are taken."""

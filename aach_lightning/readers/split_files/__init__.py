@@ -1,0 +1,1 @@
+"""Splits as other projects save them."""

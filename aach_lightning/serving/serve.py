@@ -1,0 +1,147 @@
+"""Answer over HTTP with the codes of a trained target: python -m aach_lightning.serving.serve target=... data=..."""
+
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+from aach_lightning.config.choices import AnswerName
+from aach_lightning.config.mistakes import Mistakes
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.config.serving import ServeConfig, ServingConfig
+from aach_lightning.errors import AachError, ConfigError
+from aach_lightning.runtime.run import run, stamp_run
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+log = logging.getLogger(__name__)
+
+
+class ServiceError(AachError):
+    """The service cannot start."""
+
+
+def serve(config: RunConfig) -> None:
+    """Find or train the target, and answer until the process is stopped."""
+    from aach_lightning.data.load import load_pairs
+    from aach_lightning.data.protocol import split_pairs
+    from aach_lightning.data.texts import unnamed
+    from aach_lightning.runtime.store import ArtifactStore
+    from aach_lightning.runtime.trainer import compute_device
+    from aach_lightning.serving.accounts import Accounts, keys_from_environment
+    from aach_lightning.serving.app import make_app
+    from aach_lightning.serving.system import System
+    from aach_lightning.targets.access import deployed_target
+    from aach_lightning.targets.deployment import ensure_deployed
+
+    serving = cast(ServeConfig, config).serving
+    check_serving(serving)
+    if (name := config.answer.name) is not AnswerName.codes:
+        raise ConfigError(f"answer={name}: a service answers with codes; attack.py answer={name} has a door that ranks")
+    keys = keys_from_environment()
+    pairs = load_pairs(config.data, config.paths)
+    artifact = ensure_deployed(config, pairs, split_pairs(config.split, pairs), ArtifactStore(Path(config.paths.store)))
+    system = System(
+        deployed_target(config, pairs, artifact),
+        config.target.code_length,
+        pairs.images.shape[-1],
+        len(pairs.words),
+        None if pairs.words == unnamed(len(pairs.words)) else pairs.words,
+        identity=artifact.key,
+        device=compute_device(config.trainer),
+    )
+    limits = serving.limits
+    listen(make_app(system, Accounts(keys, limits.quota, limits.rate, limits.burst), limits), serving)
+
+
+def check_serving(serving: ServingConfig) -> None:
+    """Check the limits.
+
+    Raises:
+        ConfigError: Lists every mistake.
+    """
+    found = Mistakes(serving)
+    limits = serving.limits
+    found.positive(*(f"limits.{name}" for name in vars(limits) if name != "quota"))
+    quota = limits.quota
+    found.need(quota is None or quota > 0, "limits.quota", quota, "must be null or greater than 0")
+    found.need(0 <= serving.port < 65536, "port", serving.port, "must lie in 0 to 65535")
+    if found:
+        raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - serving.{one}" for one in found))
+
+
+def listen(app: Callable[..., Any], serving: ServingConfig) -> None:
+    """Answer until the process is stopped.
+
+    Raises:
+        ServiceError: If the address is taken.
+    """
+    server = make_server(app, serving)
+    listener = bind(server)
+    host, port = listener.getsockname()[:2]
+    log.info("answering at http://%s:%d, described at http://%s:%d/docs", host, port, host, port)
+    server.run(sockets=[listener])
+
+
+def bind(server: "Server") -> socket.socket:
+    """The socket on which a server is to listen.
+
+    Raises:
+        ServiceError: If the address is taken.
+    """
+    host, port = server.config.host, server.config.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ServiceError(f"cannot listen at serving.host={host}, serving.port={port}: {error}") from error
+    # asyncio does this for sockets that it opens itself; else each answer waits 40 ms for an acknowledgement
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def make_server(app: Callable[..., Any], serving: ServingConfig) -> "Server":
+    """A server that does not listen yet."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=serving.host,
+            port=serving.port,
+            limit_concurrency=serving.limits.connections,
+            log_config=None,  # Hydra has set up logging
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="off",
+        )
+    )
+
+
+def register_serving() -> None:
+    """Put the schema of a service in the place of a run's: Hydra cannot merge one over another."""
+    ConfigStore.instance().store(name="schema", node=ServeConfig)
+
+
+def main() -> None:
+    """Start the command."""
+    stamp_run()
+    register_schemas()
+    register_serving()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="serve")(_serve)()
+
+
+def _serve(config: DictConfig) -> None:
+    run(config, serve)
+
+
+if __name__ == "__main__":
+    main()

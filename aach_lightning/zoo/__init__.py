@@ -1,0 +1,1 @@
+"""Further targets: published hashing methods, and other people's checkpoints."""
