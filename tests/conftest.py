@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime.files import digest
 from aach_lightning.runtime.run import checked_config
 
+PATHS = ("store", "cache", "output")
 CONF = Path(__file__).parents[1] / "conf"
 TINY = [
     "data.pairs=60",
@@ -85,15 +88,25 @@ def toy_pairs() -> Pairs:
     )
 
 
+@cache
+def _composed(overrides: tuple[str, ...]) -> RunConfig:
+    """Composed once for all tests that want the same; its folders are nowhere."""
+    register_schemas()
+    paths = [f"paths.{name}=nowhere" for name in PATHS]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return checked_config(compose("attack", [*TINY, *paths, *overrides]))
+
+
 @pytest.fixture
 def compose_toy(tmp_path: Path) -> Callable[..., RunConfig]:
     """Compose attack.yaml with tiny sizes, all paths below tmp_path, and further overrides."""
 
     def composed(*overrides: str) -> RunConfig:
-        register_schemas()
-        paths = [f"paths.{name}={tmp_path / name}" for name in ("store", "cache", "output")]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return checked_config(compose("attack", [*TINY, *paths, *overrides]))
+        config = deepcopy(_composed(overrides))
+        for name in PATHS:
+            if getattr(config.paths, name) == "nowhere":
+                setattr(config.paths, name, str(tmp_path / name))
+        return config
 
     return composed
 
