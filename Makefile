@@ -1,7 +1,7 @@
 # Everything runs in .venv; PYTHON chooses the interpreter that it is made with.
 PYTHON ?= python3
 TORCH = torch==2.13.0
-STARTING = tests/distributed tests/e2e
+STARTING = tests/distributed tests/e2e tests/install
 
 .PHONY: demo test bench docs clean
 

@@ -26,6 +26,7 @@ ORDER = (
     "reports",
     "cli",
     "benchmark",
+    "entry",
 )
 # reached by `_target_` or by name alone: they may import the core up to `targets`, and what stands before them here
 WINGS = ("scenes", "readers", "zoo", "serving")
@@ -233,7 +234,9 @@ def test_entry_scripts_know_the_two_commands_and_nothing_else() -> None:
     for script in ("train.py", "attack.py"):
         tree = ast.parse((ROOT / script).read_text(encoding="utf-8"))
         own = {name for name in imports(tree) if part(name) is not None}
-        assert own <= {f"{PACKAGE}.{name}" for name in ("cli", "config", "config.schema", "runtime", "runtime.run")}
+        assert own == {f"{PACKAGE}.entry"}
+    commands = {f"{PACKAGE}.{name}" for name in ("cli", "runtime", "runtime.run")}
+    assert IMPORTS[f"{PACKAGE}.entry"] == {PACKAGE, *commands}
 
 
 def test_files_are_short_and_say_what_they_are() -> None:

@@ -1,9 +1,12 @@
 """The options of a group of conf/, for the help text."""
 
 import textwrap
+from importlib.resources import files
 from pathlib import Path
 
-CONF = Path(__file__).parents[2] / "conf"
+_PACKAGE = Path(str(files("aach_lightning")))
+_PACKAGED = _PACKAGE / "conf"  # in a wheel; a checkout and an editable installation have it beside the package
+CONF = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "conf"
 INDENT, WIDTH = 27, 90  # of the column of choices in conf/hydra/default.yaml
 
 

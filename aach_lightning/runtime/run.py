@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +20,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 
 from aach_lightning import __version__
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.config.options import CONF
+from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.config.validate import validate
 from aach_lightning.errors import AachError, ConfigError, is_reported, sendable
 from aach_lightning.runtime.failures import forget_failure, keep_failure
@@ -40,6 +42,19 @@ def stamp_run() -> None:
         numbers = [os.environ[name] for name in ("SLURM_JOB_ID", "SLURM_STEP_ID") if name in os.environ]
         os.environ.setdefault(STAMP, f"slurm-{'.'.join(numbers)}")
     os.environ.setdefault(STAMP, f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}")
+
+
+def start(name: str, task: Callable[[DictConfig], None], register: Callable[[], None] = register_schemas) -> None:
+    """Start a command: read its command line, compose its configuration, and call `task` with it.
+
+    Args:
+        name: Of the command's file in conf/.
+        task: Defined in a module that can be imported, since launchers send it to other processes.
+        register: Makes the schemas known to Hydra.
+    """
+    stamp_run()  # before Hydra names the run's folder
+    register()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
 
 
 def checked_config(config: DictConfig) -> RunConfig:

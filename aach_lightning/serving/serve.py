@@ -6,17 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from aach_lightning.config.choices import AnswerName
 from aach_lightning.config.mistakes import Mistakes
-from aach_lightning.config.options import CONF
 from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.config.serving import ServeConfig, ServingConfig
 from aach_lightning.errors import AachError, ConfigError
-from aach_lightning.runtime.run import run, stamp_run
+from aach_lightning.runtime.run import run, start
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -128,15 +126,13 @@ def make_server(app: Callable[..., Any], serving: ServingConfig) -> "Server":
 
 def register_serving() -> None:
     """Put the schema of a service in the place of a run's: Hydra cannot merge one over another."""
+    register_schemas()
     ConfigStore.instance().store(name="schema", node=ServeConfig)
 
 
 def main() -> None:
     """Start the command."""
-    stamp_run()
-    register_schemas()
-    register_serving()
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="serve")(_serve)()
+    start("serve", _serve, register_serving)
 
 
 def _serve(config: DictConfig) -> None:

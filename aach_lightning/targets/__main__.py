@@ -3,16 +3,14 @@
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aach_lightning.config.options import CONF
-from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.run import run, stamp_run
+from aach_lightning.runtime.run import run, start
 from aach_lightning.zoo.check import TargetCheck, check_target
 
 USAGE = "usage: python -m aach_lightning.targets check OVERRIDES, the same as for attack.py"
@@ -79,13 +77,15 @@ def _show_conventions(found: TargetCheck, console: Console) -> None:
 
 def main() -> None:
     """Start the command."""
-    if sys.argv[1:2] != ["check"]:
+    helped = sys.argv[1:2] in (["-h"], ["--help"])
+    if not helped and sys.argv[1:2] != ["check"]:
         Console(stderr=True).print(USAGE, markup=False, soft_wrap=True)
         sys.exit(2)
+    if helped:
+        Console().print(USAGE, markup=False, soft_wrap=True)
+        return
     del sys.argv[1]
-    stamp_run()
-    register_schemas()
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="attack")(_check)()
+    start("attack", _check)
 
 
 def _check(config: DictConfig) -> None:
