@@ -36,11 +36,6 @@ DOORS = {
     (f"{PACKAGE}.{name}", f"{PACKAGE}.{wing}")
     for name, wings in {
         "cli": ("zoo", "zoo.checkpoint_deployment"),
-        "data.__main__": (
-            "readers",
-            *(f"readers.{name}" for name in ("archives", "check", "contact_sheet", "download", "kinds", "sources")),
-        ),
-        "data.protocol": ("readers", "readers.split_files", "readers.split_files.split_file"),
         "targets.__main__": ("zoo", "zoo.check"),
         "targets.deployment": ("zoo", "zoo.checkpoint_deployment", "zoo.checkpoints", "zoo.checkpoints.files"),
         "targets.training": ("zoo", "zoo.checkpoints", "zoo.checkpoints.files", "zoo.checkpoints.opening"),

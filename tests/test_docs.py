@@ -16,8 +16,8 @@ from PIL import Image
 from aach_lightning.benchmark import __main__ as benchmark_command
 from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
 from aach_lightning.config.schema import register_schemas
-from aach_lightning.data import __main__ as data_command
 from aach_lightning.errors import AachError
+from aach_lightning.readers import command as data_command
 from aach_lightning.reports import __main__ as reports_command
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.serving.serve import register_serving

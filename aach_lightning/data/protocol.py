@@ -1,6 +1,7 @@
 """From the configured protocol to the split of the data at hand."""
 
 from pathlib import Path
+from typing import cast
 
 from aach_lightning.config.choices import SplitRule
 from aach_lightning.config.split import SplitConfig, chosen_sizes
@@ -9,7 +10,10 @@ from aach_lightning.data.parts import complete_split, mix_queries
 from aach_lightning.data.rules import per_label_split, permutation_split, positional_split
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.errors import ConfigError
-from aach_lightning.readers.split_files.split_file import load_split
+from aach_lightning.runtime.instantiate import partial_of
+
+LOAD_SPLIT = "aach_lightning.readers.split_files.split_file.load_split"
+"""Reader of split files, a wing that is reached by name."""
 
 
 def split_pairs(config: SplitConfig, pairs: Pairs) -> Split:
@@ -20,7 +24,8 @@ def split_pairs(config: SplitConfig, pairs: Pairs) -> Split:
         DataError: If a split file is damaged or not of these data.
     """
     if config.file is not None:
-        return load_split(Path(config.file), pairs, first_row=config.first_row, train=config.train, seed=config.seed)
+        load = partial_of({"_target_": LOAD_SPLIT, "first_row": config.first_row, "train": config.train})
+        return cast(Split, load(Path(config.file), pairs, seed=config.seed))
     if config.rule is SplitRule.pack:
         return _given_split(config, pairs)
     sizes = chosen_sizes(config)

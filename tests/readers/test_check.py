@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 from scipy.io import savemat
 
 from aach_lightning.config.choices import OnDamaged
-from aach_lightning.data import __main__ as command
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError, DataError
+from aach_lightning.readers import command
 from aach_lightning.readers.check import check, duplicate_images, relevance_between, relevance_rate
 from aach_lightning.readers.contact_sheet import LINE, LINES, MARGIN, TILE, contact_sheet
 from aach_lightning.readers.kinds import KINDS, Kind, data_line, recognise

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aach_lightning.data import __main__ as command
 from aach_lightning.errors import DataError, StoreError
-from aach_lightning.readers import download
+from aach_lightning.readers import command, download
 from aach_lightning.readers.download import fetch
 from aach_lightning.readers.sources import SOURCES, Checksum, Source
 
