@@ -1,6 +1,8 @@
 """How `make docs` turns these pages and the docstrings into a site that needs no network to be read."""
 
+import ast
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -23,9 +25,30 @@ html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4  # links such as data.md#nus-wide, as GitHub makes them
 
+autodoc_mock_imports = ["triton"]  # comes with the GPU builds of torch alone
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 napoleon_use_ivar = True  # fields of named tuples are members already
+
+
+PACKAGE = Path(__file__).parents[1] / "aach_lightning"
+
+
+def write_module_pages(app: Sphinx) -> None:
+    """A page for each room of the package, with every module that has something public in it."""
+    pages = Path(app.srcdir) / "api"
+    for old in pages.glob("*.rst"):
+        old.unlink()
+    rooms = [path for path in sorted(PACKAGE.iterdir()) if (path / "__init__.py").is_file()]
+    for room in rooms:
+        said = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+        lines = [room.name, "=" * len(room.name), "", said, ""]
+        for file in sorted(room.rglob("*.py")):
+            if file.name.startswith("_"):
+                continue
+            module = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+            lines += [module, "-" * len(module), "", f".. automodule:: aach_lightning.{module}", ""]
+        (pages / f"{room.name}.rst").write_text("\n".join(lines), encoding="utf-8")
 
 
 def as_mathml(formula: str, as_block: bool) -> str:
@@ -59,7 +82,9 @@ def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines
 
 
 def leave_out_aliases(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Fields of named tuples are described by their class; their own docstrings say nothing."""
+    """Fields of named tuples are described by their class, and what a module hands on by the library it is from."""
+    if what == "module" and not str(getattr(obj, "__module__", None) or PACKAGE.name).startswith(PACKAGE.name):
+        return True
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
 
 
@@ -67,6 +92,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Formulas become MathML, which browsers draw themselves: Sphinx's own way loads a script from the network."""
     app.add_html_math_renderer("mathml", (write_inline_math, None), (write_block_math, None))
     app.add_lexer("csv", TextLexer)
+    app.connect("builder-inited", write_module_pages)
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("autodoc-skip-member", leave_out_aliases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
