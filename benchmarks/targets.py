@@ -42,22 +42,20 @@ def remember_features() -> None:
 
 def measure(target: str, bits: int, overrides: list[str], folder: Path) -> dict[str, Any]:
     """Train one target, or find it, and measure it on the query part."""
-    from aach_lightning.data.load import load_pairs
-    from aach_lightning.data.protocol import split_pairs
+    from aach_lightning.data.experiment import Experiment
     from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
     from aach_lightning.retrieval.chance import chance_level
     from aach_lightning.runtime.compose import compose_config
     from aach_lightning.runtime.stopwatch import peak_memory_mib
-    from aach_lightning.runtime.store import ArtifactStore
     from aach_lightning.targets.deployment import ensure_deployed
     from aach_lightning.targets.method import rarer_sign
     from aach_lightning.targets.training import CodeIndex, read_report
 
     config = compose_config([f"target={target}", f"target.code_length={bits}", *overrides], folder)
-    pairs = load_pairs(config.data, config.paths)
-    split = split_pairs(config.split, pairs)
+    experiment = Experiment.load(config, target_only=True)
+    pairs, split = experiment.pairs, experiment.split
     start, before = time.perf_counter(), peak_memory_mib()
-    artifact = ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
+    artifact = ensure_deployed(experiment)
     seconds = time.perf_counter() - start
     index, labels = CodeIndex.load(artifact.path), torch.from_numpy(pairs.labels)
     query, database = torch.from_numpy(split.query), torch.from_numpy(split.database)

@@ -12,9 +12,12 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import make_split
 from aach_lightning.runtime.files import digest
 from aach_lightning.runtime.run import checked_config
+from aach_lightning.runtime.store import ArtifactStore
 
 PATHS = ("store", "cache", "output")
 CONF = Path(__file__).parents[1] / "conf"
@@ -115,3 +118,15 @@ def compose_toy(tmp_path: Path) -> Callable[..., RunConfig]:
 def toy_config(compose_toy: Callable[..., RunConfig]) -> RunConfig:
     """A whole configuration: 60 pairs of 32 x 32 pixels, 16 bits, M = 30, two epochs, three steps."""
     return compose_toy()
+
+
+@pytest.fixture
+def toy_experiment(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> Callable[..., Experiment]:
+    """An experiment on the toy pairs: 10 of them queries, 40 train; further overrides."""
+
+    def opened(*overrides: str) -> Experiment:
+        config = compose_toy(*overrides)
+        split = make_split(len(toy_pairs), 10, 40, seed=0)
+        return Experiment(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
+
+    return opened

@@ -1,6 +1,5 @@
 """The parts of an attack, from the configuration."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import cast
 
@@ -10,13 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.attacks.edit_module import EditModule
-from aach_lightning.attacks.items import Bank, Modality
+from aach_lightning.attacks.items import Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.objective import Objective
 from aach_lightning.config.attack import AttackConfig
 from aach_lightning.config.choices import LoggerName, TextForm
 from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.modality import Modality
+from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.bfloat16 import BFloat16Network
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.perturbations.diversity import InputDiversity
@@ -60,16 +60,11 @@ def build_bank(
         device: Where to compute.
     """
     source = source.to(device)
-    hashes: dict[Modality, Callable[[PairBatch], Tensor]] = {
-        "image": lambda batch: source.hash_images(batch.images),
-        "text": lambda batch: source.hash_texts(batch.texts),
-    }
-    other: Modality = "text" if modality == "image" else "image"
-    wanted: list[Modality] = [other, modality] if objective.needs_own else [other]
+    wanted = [modality.other, modality] if objective.needs_own else [modality.other]
 
     def compute(some: NDArray[np.int64]) -> tuple[Tensor, ...]:
         batch = pairs.batch(some).to(device)
-        return tuple(hashes[half](batch) for half in wanted)
+        return tuple(half.hashed_by(source)(half.of(batch)) for half in wanted)
 
     relaxed = map_batches(compute, rows)
     return Bank(

@@ -13,8 +13,8 @@ from torch import Tensor
 from aach_lightning.attacks.build import build_bank, build_module, make_objective
 from aach_lightning.attacks.datamodule import AttackDataModule
 from aach_lightning.attacks.finished import BatchWriter, batch_file, is_whole
-from aach_lightning.attacks.items import Modality
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks

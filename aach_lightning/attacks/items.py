@@ -1,14 +1,12 @@
 """What an attack is given: the items under attack, and those whose codes the attacker knows."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from aach_lightning.data.pairs import PairBatch
-
-Modality = Literal["image", "text"]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.items import AttackBatch, Bank, Items, Modality
+from aach_lightning.attacks.items import AttackBatch, Bank, Items
 from aach_lightning.attacks.objectives.objective import Objective
+from aach_lightning.data.modality import Modality
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from aach_lightning.attacks.items import Bank, Items, Modality
+from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.objective import Objective
 from aach_lightning.data.dataset import EpochShuffle, PairDataset, pair_loader
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.placement import resize_and_pad

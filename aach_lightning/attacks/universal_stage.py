@@ -17,9 +17,9 @@ from aach_lightning.attacks.build import (
     source_in_precision,
 )
 from aach_lightning.attacks.crafting import DELTA, digest_codes, idle_keys
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from aach_lightning.config.choices import BankName, Modality, NormName, SourceName, TextForm, TripletForm
+from aach_lightning.config.choices import BankName, Modalities, NormName, SourceName, TextForm, TripletForm
 from aach_lightning.config.search import SearchConfig
 
 _OBJECTIVES = "aach_lightning.attacks.objectives"
@@ -145,7 +145,7 @@ class AttackConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     step: StepConfig = field(default_factory=StepConfig)
     gradient: GradientConfig = field(default_factory=GradientConfig)
-    modality: Modality = MISSING
+    modality: Modalities = MISSING
     epsilon: float = MISSING  # images, in 1/255
     text_epsilon: float = MISSING  # texts, in units of a text entry
     text_form: TextForm = MISSING

@@ -65,8 +65,8 @@ class AdversarialMethod(StrEnum):
     pgd = "pgd"  # fine-tuned on its train pairs and on adversarial ones that are crafted in each step
 
 
-class Modality(StrEnum):
-    """Which half of a query is perturbed."""
+class Modalities(StrEnum):
+    """Which halves of a query are perturbed."""
 
     image = "image"
     text = "text"

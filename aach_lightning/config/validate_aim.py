@@ -1,7 +1,7 @@
 """Rules of edited texts, of targeted attacks and of a universal delta."""
 
 from aach_lightning.config.attack import AdamStepConfig, TargetCodeObjectiveConfig
-from aach_lightning.config.choices import Modality, Quantisation, SourceName, TextForm
+from aach_lightning.config.choices import Modalities, Quantisation, SourceName, TextForm
 from aach_lightning.config.mistakes import Mistakes
 from aach_lightning.config.schema import RunConfig
 
@@ -12,7 +12,7 @@ def check_edits(config: RunConfig, found: Mistakes) -> None:
     """Note what is wrong with edits of words."""
     attack = config.attack
     found.positive("attack.edits", "attack.edit_candidates")
-    if attack.text_form is TextForm.continuous or attack.modality is Modality.image:
+    if attack.text_form is TextForm.continuous or attack.modality is Modalities.image:
         return
     encoder = getattr(config.data, "encoder", None)
     found.need(attack.source is not SourceName.queries, "attack.text_form", attack.text_form, _SEARCH)
@@ -61,7 +61,7 @@ def check_universal(config: RunConfig, found: Mistakes) -> None:
     need(plain, key, True, "needs attack.gradient.scales=1, smoothing=1 and neighbours=0")
     need(not attack.query_anchor, key, True, "needs attack.query_anchor=false: nothing is known of later queries")
     need(not attack.random_start, key, True, "needs attack.random_start=false")
-    edited = attack.text_form is TextForm.edits and attack.modality is not Modality.image
+    edited = attack.text_form is TextForm.edits and attack.modality is not Modalities.image
     need(not edited, key, True, "needs attack.text_form=continuous, or attack.modality=image")
     targeted = isinstance(attack.objective, TargetCodeObjectiveConfig)
     named = attack.target_label is not None or attack.target_item is not None

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from aach_lightning.config.choices import CheckpointFormat, Modality, SourceName
+from aach_lightning.config.choices import CheckpointFormat, Modalities, SourceName
 from aach_lightning.config.method import CheckpointConfig
 from aach_lightning.config.mistakes import Mistakes
 from aach_lightning.config.schema import RunConfig
@@ -42,4 +42,4 @@ def check_checkpoint(config: RunConfig, method: CheckpointConfig, found: Mistake
     if form in TOKENS:
         modality = config.attack.modality
         allowed = f"texts of format={form} are numbers of tokens, which cannot change a little: choose image"
-        found.need(modality is Modality.image, "attack.modality", modality, allowed)
+        found.need(modality is Modalities.image, "attack.modality", modality, allowed)

@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.adversarial_set import AdversarialSet
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.protocol import as_sent, attacked_inputs
@@ -34,8 +34,8 @@ def adversarial_set(
         names=tuple(pairs.names[row] for row in rows.tolist()),
         labels=pairs.labels[rows],
         label_names=pairs.label_names,
-        images=image_levels(sent["image"]).numpy() if "image" in sent else None,
-        texts=sent["text"].to(torch.float32) if "text" in sent else None,
+        images=image_levels(sent[Modality.image]).numpy() if Modality.image in sent else None,
+        texts=sent[Modality.text].to(torch.float32) if Modality.text in sent else None,
         about={
             "attack": config.attack.name,
             "data": pairs.name,

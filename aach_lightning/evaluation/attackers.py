@@ -1,6 +1,5 @@
 """Who attacks: the networks that give gradients, what is known beside them, and what was paid for it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,12 +10,12 @@ from torch import Tensor
 
 from aach_lightning.attacks.build import build_bank, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
 from aach_lightning.config.choices import AnswerName, BankName, SourceName, Supervision
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
 from aach_lightning.networks.build import with_known_defence
@@ -26,7 +25,6 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.stopwatch import Stopwatch
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device
-from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.training import load_target
@@ -82,26 +80,23 @@ class Crafted:
     items_queried: int
 
 
-def find_attackers(
-    config: RunConfig, pairs: Pairs, split: Split, target: Artifact, surrogate: Artifact | None
-) -> list[Attacker]:
+def find_attackers(experiment: Experiment, target: Artifact, surrogate: Artifact | None) -> list[Attacker]:
     """The attack that the configuration describes, and its white-box reference where one is wanted.
 
     Args:
-        config: The whole configuration.
-        pairs: The data set.
-        split: Says what the target was trained on.
+        experiment: What is configured, and what the target was trained on.
         target: Trained.
         surrogate: Trained; None where the attack follows the target's own gradients.
     """
+    config = experiment.config
     labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
     slope = config.attack.gradient.slope
     answers = None if surrogate is None else load_answers(surrogate)
-    asked = queried_rows(split, config.budget.pairs, config.seed) if answers is None else answers.rows
+    asked = experiment.queried if answers is None else answers.rows
 
     def white_box(query: Query) -> Attacker:
-        known = split.train if config.attack.bank is BankName.train else asked
-        network, key = load_target(config.target, pairs, target), target.key
+        known = experiment.split.train if config.attack.bank is BankName.train else asked
+        network, key = load_target(experiment, target), target.key
         if query == "attack":
             network = soften(network, slope)
         elif slope != 1:
@@ -111,7 +106,7 @@ def find_attackers(
 
     if config.attack.source is SourceName.target or surrogate is None or answers is None:
         return [white_box("attack")]
-    network = with_known_defence(config, soften(load_surrogate(config, pairs, surrogate), slope))
+    network = with_known_defence(config, soften(load_surrogate(experiment, surrogate), slope))
     if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
         black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
     else:
@@ -151,7 +146,7 @@ def craft(
     for attacker in attackers:
         answers = None
         if anchors is not None and attacker.answers is not None:
-            answers = attacker.answers.text_codes if modality == "image" else attacker.answers.image_codes
+            answers = modality.other.codes(attacker.answers)
         paid = 0 if anchors is None or attacker.needs == "weights" else len(anchors)
         with watch.stage(f"{attacker.query} {modality}") as speed:
             goals = None
@@ -201,21 +196,18 @@ def _wanted_codes(
     Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the code
     of a wanted item that is none of its pairs.
     """
-    other: Modality = "text" if modality == "image" else "image"
     objective, device = make_objective(config.attack), compute_device(config.trainer)
     wanted = attacker.known if aim.item is None else np.array([aim.item])
     asked = 0
     if attacker.answers is None:
         known = build_bank(attacker.source, pairs, wanted, modality, objective, None, device).ranking
     elif aim.item is None or aim.item in attacker.known:
-        answers = attacker.answers.text_codes if other == "text" else attacker.answers.image_codes
+        answers = modality.other.codes(attacker.answers)
         known = answers if aim.item is None else answers[torch.from_numpy(attacker.known == aim.item)]
     else:
-        known, asked = ranks.on_first(partial(_query_codes, door, pairs, wanted, other)), 1
+        known, asked = ranks.on_first(partial(_query_codes, door, pairs, wanted, modality.other)), 1
     return aim.codes(known, torch.from_numpy(pairs.labels[wanted]), config.seed), asked
 
 
 def _query_codes(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
-    batch = pairs.batch(rows)
-    ask: Callable[[Tensor], Tensor] = door.query_images if modality == "image" else door.query_texts
-    return ask(batch.images if modality == "image" else batch.texts)
+    return modality.asked_of(door)(modality.of(pairs.batch(rows)))

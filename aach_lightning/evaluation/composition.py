@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.split import protocol_name
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Result, TracePoint

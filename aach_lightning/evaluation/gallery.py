@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.protocol import Measurement, Searched, as_sent, top_database
@@ -125,6 +126,6 @@ def attack_gallery(
         outcome: What was measured with them.
         delta: float, Q x 3 x H x W, of the black-box attack.
     """
-    found, sent = outcome.measurements, as_sent(pairs.batch(rows).images + delta, "image")
+    found, sent = outcome.measurements, as_sent(pairs.batch(rows).images + delta, Modality.image)
     count = config.evaluation.picture_rows
     return make_gallery(pairs, rows, split.database, outcome.searched, found["clean"], found["attack"], sent, count)

@@ -8,10 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
-from aach_lightning.evaluation.result import Direction
 from aach_lightning.networks.hashing import relaxed_distance
 from aach_lightning.perturbations.space import Space
 from aach_lightning.retrieval import mean_average_precision
@@ -19,7 +18,6 @@ from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import torch_generator
 from aach_lightning.targets.blackbox import EvaluationDoor, round_to_8_bits
 
-DIRECTIONS: dict[Modality, Direction] = {"image": "I2T", "text": "T2I"}
 Delta = Callable[[NDArray[np.int64], PairBatch], Tensor]
 """Positions of a batch among the attacked rows, and the batch, to its change: the shape of the attacked half."""
 

@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.perceptibility import Perceptibility
 from aach_lightning.evaluation.protocol import (
-    DIRECTIONS,
     Measurement,
     Searched,
     code_distance,
@@ -102,7 +101,7 @@ def measure_direction(
         drop, made_by = clean_map - found.map, crafted.get(query)
         table.append(
             Row(
-                direction=DIRECTIONS[modality],
+                direction=modality.direction,
                 query=query,
                 map=found.map,
                 drop=drop,

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search.crafting import ensure_searched
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.attackers import Crafted
 from aach_lightning.evaluation.result import Query

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.config.choices import TextForm
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.attackers import Attacker, craft
-from aach_lightning.evaluation.protocol import DIRECTIONS, Searched, given_delta, measure
+from aach_lightning.evaluation.protocol import Searched, given_delta, measure
 from aach_lightning.evaluation.result import TracePoint
 from aach_lightning.evaluation.targeted import Aim
 from aach_lightning.runtime.loggers import untracked
@@ -62,5 +62,5 @@ def measure_trace(
         with untracked():  # the curve of the objective is that of the whole attack
             made = craft(shorter, attack, black_box, pairs, rows, modality, store, Stopwatch(), aim)["attack"]
         found = measure(door, pairs, rows, modality, searched, given_delta(made.delta))
-        points.append(TracePoint(DIRECTIONS[modality], steps, found.map, found.perceptibility.rms))
+        points.append(TracePoint(modality.direction, steps, found.map, found.perceptibility.rms))
     return tuple(points)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.config.attack import AttackConfig
-from aach_lightning.config.choices import Modality, TextForm
+from aach_lightning.config.choices import Modalities, TextForm
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Query
@@ -21,7 +21,7 @@ _ROWS = 4096  # at a time
 
 def edits_texts(config: AttackConfig) -> bool:
     """Whether texts are attacked, and word by word."""
-    return config.text_form is TextForm.edits and config.modality is not Modality.image
+    return config.text_form is TextForm.edits and config.modality is not Modalities.image
 
 
 def check_words(pairs: Pairs) -> None:

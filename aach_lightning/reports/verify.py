@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.data.adversarial_set import MANIFEST, AdversarialSet
-from aach_lightning.data.load import load_pairs
+from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocol import split_pairs
 from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
@@ -20,8 +19,6 @@ from aach_lightning.evaluation.protocol import search
 from aach_lightning.evaluation.rows import searched_database
 from aach_lightning.runtime.compose import compose_config
 from aach_lightning.runtime.files import digest
-from aach_lightning.runtime.store import ArtifactStore
-from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.targets.access import deployed_target
 from aach_lightning.targets.blackbox import EvaluationDoor
 from aach_lightning.targets.deployment import ensure_deployed
@@ -66,9 +63,8 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
         )
     saved = AdversarialSet.load(_find(path, card.adversarial) if folder is None else _checked(folder, card.adversarial))
     config = compose_config([*card.overrides, *overrides], path.parent)
-    pairs = load_pairs(config.data, config.paths)
-    split = split_pairs(config.split, pairs)
-    rows = split.query[: config.evaluation.queries]
+    experiment = Experiment.load(config, target_only=True)
+    pairs, split, rows = experiment.pairs, experiment.split, experiment.attacked
     reasons = broken_claims(card)
     for name, here in (("hash", pairs.fingerprint), ("split_hash", split.fingerprint)):
         if card.data[name] != here:
@@ -77,11 +73,10 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
         reasons.append("the saved queries are not the first of the query part")
     if reasons:
         return Verification(card.row.map, None, tuple(reasons))
-    modality: Modality = "image" if card.row.direction == "I2T" else "text"
+    modality = Modality.image if card.row.direction == "I2T" else Modality.text
     reasons += _bounds(card, saved, pairs, modality)
-    target = ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
-    network = deployed_target(config, pairs, target)
-    door = EvaluationDoor(network, config.target.code_length, compute_device(config.trainer))
+    target = ensure_deployed(experiment)
+    door = EvaluationDoor(deployed_target(experiment, target), config.target.code_length, experiment.device)
     codes = _codes(door, saved, modality)
     found = search(codes, pairs, rows, searched_database(CodeIndex.load(target.path), pairs, split, modality))
     if abs(found - card.row.map) > tolerance:

@@ -3,7 +3,6 @@
 import logging
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -28,11 +27,8 @@ class ServiceError(AachError):
 
 def serve(config: RunConfig) -> None:
     """Find or train the target, and answer until the process is stopped."""
-    from aach_lightning.data.load import load_pairs
-    from aach_lightning.data.protocol import split_pairs
+    from aach_lightning.data.experiment import Experiment
     from aach_lightning.data.texts import unnamed
-    from aach_lightning.runtime.store import ArtifactStore
-    from aach_lightning.runtime.trainer import compute_device
     from aach_lightning.serving.accounts import Accounts, keys_from_environment
     from aach_lightning.serving.app import make_app
     from aach_lightning.serving.system import System
@@ -44,16 +40,16 @@ def serve(config: RunConfig) -> None:
     if (name := config.answer.name) is not AnswerName.codes:
         raise ConfigError(f"answer={name}: a service answers with codes; attack.py answer={name} has a door that ranks")
     keys = keys_from_environment()
-    pairs = load_pairs(config.data, config.paths)
-    artifact = ensure_deployed(config, pairs, split_pairs(config.split, pairs), ArtifactStore(Path(config.paths.store)))
+    experiment = Experiment.load(config, target_only=True)
+    artifact, pairs = ensure_deployed(experiment), experiment.pairs
     system = System(
-        deployed_target(config, pairs, artifact),
+        deployed_target(experiment, artifact),
         config.target.code_length,
         pairs.images.shape[-1],
         len(pairs.words),
         None if pairs.words == unnamed(len(pairs.words)) else pairs.words,
         identity=artifact.key,
-        device=compute_device(config.trainer),
+        device=experiment.device,
     )
     limits = serving.limits
     listen(make_app(system, Accounts(keys, limits.quota, limits.rate, limits.burst), limits), serving)

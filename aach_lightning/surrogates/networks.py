@@ -1,16 +1,15 @@
 """The surrogate's network from the configuration: one, or an ensemble."""
 
-from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.runtime.seeding import derive_seed
 
 
-def build_surrogate(config: RunConfig, pairs: Pairs) -> HashingNetwork:
+def build_surrogate(experiment: Experiment) -> HashingNetwork:
     """The surrogate's network with its initial weights: each image net with each seed, averaged."""
-    surrogate = config.surrogate
+    config, pairs, surrogate = experiment.config, experiment.pairs, experiment.config.surrogate
     size, width = pairs.images.shape[-1], len(pairs.words)
     nets = [surrogate.image_net, *surrogate.members.values()] * surrogate.seeds
     members = []

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from aach_lightning.config.choices import Selection, Supervision
 from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, gallery_rows
+from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.splits import gallery_rows
 from aach_lightning.mining.miners import Miner
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.networks.inference import encode_images
@@ -23,22 +23,15 @@ from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import (
-    ReseedEachEpoch,
-    checkpoint_callbacks,
-    compute_device,
-    fit,
-    make_trainer,
-    numerics,
-)
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.datamodule import PublicDataModule, SurrogateDataModule
 from aach_lightning.surrogates.listed import ListedDataModule
 from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.surrogates.networks import build_surrogate, reads_features
-from aach_lightning.surrogates.queries import first_round, public_rows, queried_rows, selected_rows
+from aach_lightning.surrogates.queries import first_round, public_rows, selected_rows
 from aach_lightning.targets.blackbox import BlackBox
 
 NETWORK, ANSWERS, SPENT = "network.safetensors", "answers.safetensors", "spent.json"
@@ -63,47 +56,45 @@ class Answers:
     gallery: NDArray[np.int64]
 
 
-def ensure_surrogate(
-    config: RunConfig, pairs: Pairs, split: Split, target: Artifact, door: BlackBox, store: ArtifactStore
-) -> Artifact:
+def ensure_surrogate(experiment: Experiment, target: Artifact, door: BlackBox) -> Artifact:
     """Find the surrogate, or query the target and train one.
 
     Raises:
         BudgetExceeded: If an unfinished run of the same name has sent other pairs than this one wants to.
         ConfigError: If it shall learn from labels and there are no public pairs.
     """
+    config = experiment.config
     gallery = np.empty(0, np.int64)
     if _learns_from_lists(config):
-        gallery = gallery_rows(split, config.answer.gallery, config.target.seed)
+        gallery = gallery_rows(experiment.split, config.answer.gallery, config.target.seed)
 
     def rows(folder: Path) -> NDArray[np.int64]:
         if config.surrogate.learns_from is Supervision.labels:
-            return public_rows(split, config.surrogate.public_pairs, config.seed)
+            return public_rows(experiment)
         if config.budget.selection is Selection.random:
-            return queried_rows(split, config.budget.pairs, config.seed)
-        return selected_rows(config, pairs, split, folder, learner)
+            return experiment.queried
+        return selected_rows(experiment, folder, learner)
 
     def learner() -> HashingNetwork:
         """What was learned from the first round of `budget.selection=uncertainty`."""
-        first = first_round(config)
+        first = first_round(experiment)
 
         def build(folder: Path) -> None:
-            sent = queried_rows(split, first.budget.pairs, first.seed)
-            _train(first, pairs, sent, gallery, door, folder, "first surrogate")
+            _train(first, first.queried, gallery, door, folder, "first surrogate")
 
         # not the surrogate of a run with so small a budget: the count of what was spent belongs to this one
         depends_on = {**_depends_on(first, target), "first_round_of": config.budget.pairs}
-        return load_surrogate(first, pairs, store.get_or_build("surrogate", depends_on, build))
+        return load_surrogate(first, first.store.get_or_build("surrogate", depends_on, build))
 
     def build(folder: Path) -> None:
-        _train(config, pairs, rows(folder), gallery, door, folder)
+        _train(experiment, rows(folder), gallery, door, folder)
 
-    return store.get_or_build("surrogate", _depends_on(config, target), build)
+    return experiment.store.get_or_build("surrogate", _depends_on(experiment, target), build)
 
 
-def load_surrogate(config: RunConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
+def load_surrogate(experiment: Experiment, artifact: Artifact) -> HashingNetwork:
     """The trained network of a surrogate artifact, in eval mode."""
-    network = build_surrogate(config, pairs)
+    network = build_surrogate(experiment)
     load_weights(network, artifact.path / NETWORK)
     return network.eval()
 
@@ -121,7 +112,8 @@ def _learns_from_lists(config: RunConfig) -> bool:
     return config.answer.ranked and config.surrogate.learns_from is Supervision.codes
 
 
-def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
+def _depends_on(experiment: Experiment, target: Artifact) -> dict[str, Any]:
+    config = experiment.config
     return {
         "config": asdict(config.surrogate),
         "mining": asdict(config.mining),
@@ -129,30 +121,29 @@ def _depends_on(config: RunConfig, target: Artifact) -> dict[str, Any]:
         "seed": config.seed,
         "target": target.key,
         **(config.answer.depended_on() if _learns_from_lists(config) else {}),
-        **numerics(config.trainer),
+        **experiment.numerics,
     }
 
 
 def _train(
-    config: RunConfig,
-    pairs: Pairs,
+    experiment: Experiment,
     rows: NDArray[np.int64],
     gallery: NDArray[np.int64],
     door: BlackBox,
     folder: Path,
     name: str = "surrogate",
 ) -> None:
+    config, pairs = experiment.config, experiment.pairs
     surrogate, bits = config.surrogate, config.target.code_length
-    network = build_surrogate(config, pairs)
+    network = build_surrogate(experiment)
     check_shareable(network, config.trainer.accelerator)
     augmentation = Augmentation(**asdict(surrogate.augmentation))
     adversary = Adversary(**asdict(surrogate.adversarial))
     features = None
     if reads_features(network) and not augmentation.active and not adversary.active:
-        device = compute_device(config.trainer)
         halves = [cast(Encoder, member.image) for member in network.members]
         seen = np.concatenate([rows, gallery])
-        read = [encode_images(half, pairs, seen, "surrogate reads the images", device) for half in halves]
+        read = [encode_images(half, pairs, seen, "surrogate reads the images", experiment.device) for half in halves]
         features = torch.cat(read, dim=1)
     miner = cast(Miner, instantiate(with_arguments(config.mining)))
     asks = surrogate.learns_from is Supervision.codes

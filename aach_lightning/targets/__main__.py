@@ -1,7 +1,6 @@
 """Look at a target before it is attacked: python -m aach_lightning.targets check target=... data=..."""
 
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -19,16 +18,12 @@ _DIRECTIONS = {"i2t": "image→text", "t2i": "text→image"}
 
 def check(config: RunConfig) -> None:
     """Find or build the target, hash the collection, and show what there is to be seen."""
-    from aach_lightning.data.load import load_pairs
-    from aach_lightning.data.protocol import split_pairs
-    from aach_lightning.runtime.store import ArtifactStore
+    from aach_lightning.data.experiment import Experiment
     from aach_lightning.targets.deployment import ensure_deployed
 
-    pairs = load_pairs(config.data, config.paths)
-    split = split_pairs(config.split, pairs)
-    artifact = ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
-    found = check_target(config, pairs, split, artifact)
-    ranks.on_first(lambda: show(found, pairs.name, Console()))
+    experiment = Experiment.load(config, target_only=True)
+    found = check_target(experiment, ensure_deployed(experiment))
+    ranks.on_first(lambda: show(found, experiment.pairs.name, Console()))
 
 
 def show(found: TargetCheck, data: str, console: Console) -> None:

@@ -1,21 +1,19 @@
 """Both doors to a trained target."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from aach_lightning.config.choices import Modality, Selection
+from aach_lightning.config.choices import Modalities, Selection
 from aach_lightning.config.method import HttpConfig
 from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import Split, gallery_rows
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.store import Artifact
-from aach_lightning.runtime.trainer import compute_device, numerics
 from aach_lightning.targets.answers import RankedAnswers
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
 from aach_lightning.targets.remote import open_remote
@@ -23,14 +21,14 @@ from aach_lightning.targets.service import Target
 from aach_lightning.targets.training import SPLIT, CodeIndex, load_target
 
 
-def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
+def open_target(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
     """Put a trained target, with its defence, behind a metered door for the attacker, and another one for measurements.
 
     The budget is M pairs; with `attack.query_anchor` also one query for each attacked item, with `attack.target_item`
     one for the code of that item. Runs are told apart by what they send: equal seed, budget and items share one count;
     where a surrogate decides which pairs are sent, equal surrogates do.
     """
-    halves = _directions(config)
+    config, halves = experiment.config, len(experiment.modalities)
     anchors = config.evaluation.queries * halves if config.attack.query_anchor else 0
     wanted = 0 if config.attack.target_item is None else halves
     run: dict[str, Any] = {
@@ -41,17 +39,18 @@ def open_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[Bl
     }
     if config.budget.selection is not Selection.random:
         learner = {"surrogate": asdict(config.surrogate), "mining": asdict(config.mining)}
-        run["chosen_by"] = {**asdict(config.budget), **learner, **numerics(config.trainer)}
+        run["chosen_by"] = {**asdict(config.budget), **learner, **experiment.numerics}
     if wanted:
         run["item"] = config.attack.target_item
-    return _doors(config, pairs, artifact, config.budget.pairs + anchors + wanted, run)
+    return _doors(experiment, artifact, config.budget.pairs + anchors + wanted, run)
 
 
-def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
+def open_for_search(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
     """Put a trained target behind the same doors with the budget of a search.
 
     It is `attack.queries` for each attacked direction, and no pair. Equal searches of equal items share one count.
     """
+    config = experiment.config
     attack = config.attack
     run: dict[str, Any] = {
         "seed": config.seed,
@@ -59,31 +58,28 @@ def open_for_search(config: RunConfig, pairs: Pairs, artifact: Artifact) -> tupl
         "queries": attack.queries,
         "attacked": config.evaluation.queries,
         "modality": attack.modality.value,
-        "epsilon": None if attack.modality is Modality.text else attack.epsilon,
-        "text_epsilon": None if attack.modality is Modality.image else attack.text_epsilon,
+        "epsilon": None if attack.modality is Modalities.text else attack.epsilon,
+        "text_epsilon": None if attack.modality is Modalities.image else attack.text_epsilon,
         "norm": attack.norm.value,
     }
-    return _doors(config, pairs, artifact, (attack.queries or 0) * _directions(config), run)
+    return _doors(experiment, artifact, (attack.queries or 0) * len(experiment.modalities), run)
 
 
-def deployed_target(config: RunConfig, pairs: Pairs, artifact: Artifact) -> Target:
+def deployed_target(experiment: Experiment, artifact: Artifact) -> Target:
     """A trained target with its defence, where the run computes; or one that answers over HTTP."""
-    if isinstance(config.target.method, HttpConfig):
-        return open_remote(config.target.method, config.target.code_length)
-    defence = build_defence(config.target.defence)
-    return with_defence(load_target(config.target, pairs, artifact), defence).to(compute_device(config.trainer))
-
-
-def _directions(config: RunConfig) -> int:
-    return 2 if config.attack.modality is Modality.both else 1
+    target = experiment.config.target
+    if isinstance(target.method, HttpConfig):
+        return open_remote(target.method, target.code_length)
+    return with_defence(load_target(experiment, artifact), build_defence(target.defence)).to(experiment.device)
 
 
 def _doors(
-    config: RunConfig, pairs: Pairs, artifact: Artifact, budget: int, run: dict[str, Any]
+    experiment: Experiment, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
+    config = experiment.config
     remote = isinstance(config.target.method, HttpConfig)
-    device = torch.device("cpu") if remote else compute_device(config.trainer)
-    network = deployed_target(config, pairs, artifact)
+    device = torch.device("cpu") if remote else experiment.device
+    network = deployed_target(experiment, artifact)
     form, name = _revealed(config, artifact), artifact.key
     if form is not None:  # another form, another ledger
         name = digest_json({"target": artifact.key, **config.answer.depended_on()})
@@ -91,7 +87,7 @@ def _doors(
         network,
         config.target.code_length,
         budget,
-        Path(config.paths.store) / "ledger" / f"{name}.ledger",
+        experiment.store.root / "ledger" / f"{name}.ledger",
         identity=name,
         run=digest_json(run),
         device=device,

@@ -5,19 +5,14 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from aach_lightning.config.method import CheckpointConfig, HttpConfig
-from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.target import NoDefenceConfig
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.networks.build import build_defence
 from aach_lightning.networks.defences import with_defence
 from aach_lightning.networks.inference import relax_pairs
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import compute_device
+from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets.hardening import ensure_hardened
 from aach_lightning.targets.remote_deployment import ensure_remote
 from aach_lightning.targets.training import NETWORK, CodeIndex, ensure_target, load_target, read_report, write_index
@@ -25,7 +20,7 @@ from aach_lightning.zoo.checkpoint_deployment import ensure_checkpoint
 from aach_lightning.zoo.checkpoints.files import KEPT
 
 
-def ensure_deployed(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
+def ensure_deployed(experiment: Experiment) -> Artifact:
     """Find or build the target as an attacker meets it.
 
     The network is trained once, whatever is done to it later. A hardened one, and a defence, give artifacts of their
@@ -33,35 +28,35 @@ def ensure_deployed(config: RunConfig, pairs: Pairs, split: Split, store: Artifa
     an index of codes through the defence. Of one that answers over HTTP there is nothing but an index. One from files
     is not trained here.
     """
-    if isinstance(config.target.method, HttpConfig):
-        return ensure_remote(config, config.target.method, pairs, split, store)
-    if isinstance(config.target.method, CheckpointConfig):
-        target = ensure_checkpoint(config, config.target.method, pairs, split, store)
+    method = experiment.config.target.method
+    if isinstance(method, HttpConfig):
+        return ensure_remote(experiment, method)
+    if isinstance(method, CheckpointConfig):
+        target = ensure_checkpoint(experiment, method)
     else:
-        target = ensure_target(config, pairs, split, store)
-        target = ensure_hardened(config, pairs, split, target, store)
-    return _ensure_defended(config, pairs, split, target, store)
+        target = ensure_hardened(experiment, ensure_target(experiment))
+    return _ensure_defended(experiment, target)
 
 
-def _ensure_defended(config: RunConfig, pairs: Pairs, split: Split, target: Artifact, store: ArtifactStore) -> Artifact:
-    if isinstance(config.target.defence, NoDefenceConfig):
+def _ensure_defended(experiment: Experiment, target: Artifact) -> Artifact:
+    defence = experiment.config.target.defence
+    if isinstance(defence, NoDefenceConfig):
         return target
-    depends_on = {"target": target.key, "defence": asdict(config.target.defence)}
+    depends_on = {"target": target.key, "defence": asdict(defence)}
 
     def build(folder: Path) -> None:
-        network = with_defence(load_target(config.target, pairs, target), build_defence(config.target.defence))
-        everything = np.arange(len(pairs), dtype=np.int64)
-        device, description = compute_device(config.trainer), "target hashes the collection, defended"
-        relaxed = relax_pairs(network, pairs.batch, everything, device, description)
+        network = with_defence(load_target(experiment, target), build_defence(defence))
+        description = "target hashes the collection, defended"
+        relaxed = relax_pairs(network, experiment.pairs.batch, experiment.everything, experiment.device, description)
         if not ranks.is_first():
             return
         for name in (NETWORK, *KEPT.values()):
             if (target.path / name).exists():
                 _link(target.path / name, folder / name)
         epoch = int(read_report(target)["kept_epoch"])
-        write_index(folder, config, pairs, split, CodeIndex.of(relaxed), epoch, relaxed)
+        write_index(experiment, folder, CodeIndex.of(relaxed), epoch, relaxed)
 
-    return store.get_or_build("defended", depends_on, build)
+    return experiment.store.get_or_build("defended", depends_on, build)
 
 
 def _link(file: Path, place: Path) -> None:

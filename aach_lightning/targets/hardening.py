@@ -8,11 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.inference import hash_pairs
 from aach_lightning.runtime import ranks
@@ -20,8 +19,8 @@ from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
-from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, compute_device, fit, make_trainer
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
@@ -30,21 +29,19 @@ from aach_lightning.targets.perturbation import perturbations
 from aach_lightning.targets.training import NETWORK, CodeIndex, build_target, validation_rows, write_index
 
 
-def ensure_hardened(config: RunConfig, pairs: Pairs, split: Split, target: Artifact, store: ArtifactStore) -> Artifact:
+def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
     """Find the hardened target, or train the clean one further; that one itself where nothing is to be done."""
-    hardening = config.target.adversarial
+    hardening = experiment.config.target.adversarial
     if not isinstance(hardening, HardeningConfig):
         return target
     depends_on = {"target": target.key, "config": asdict(hardening)}
-    return store.get_or_build(
-        "hardened", depends_on, lambda folder: _harden(config, hardening, pairs, split, target, folder)
+    return experiment.store.get_or_build(
+        "hardened", depends_on, lambda folder: _harden(experiment, hardening, target, folder)
     )
 
 
-def _harden(
-    config: RunConfig, hardening: HardeningConfig, pairs: Pairs, split: Split, target: Artifact, folder: Path
-) -> None:
-    device = compute_device(config.trainer)
+def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact, folder: Path) -> None:
+    config, pairs, split, device = experiment.config, experiment.pairs, experiment.split, experiment.device
     # adversarial images cannot be read once and for all: the backbone takes part, and learns unless it is told not to
     image_net = replace(config.target.image_net, frozen=hardening.frozen)
     network = build_target(replace(config.target, image_net=image_net), pairs)
@@ -61,7 +58,7 @@ def _harden(
         files = craft_pairs(network, pairs, sources, codes.to(device), both, hardening.intra_weight, kept, device)
         train = added = PairsWithAdversarial(pairs, split.train, sources, files)
         ids, rows = added.ids, added.rows
-    module = _module(config, hardening, network.cpu(), pairs, torch.from_numpy(ids.copy()), pairs.labels[rows])
+    module = _module(experiment, hardening, network.cpu(), torch.from_numpy(ids.copy()), pairs.labels[rows])
     module.remember(torch.from_numpy(split.train.copy()), codes.images, codes.texts)
     module.train()
     query = validation_rows(split, config.target.validation, config.target.seed)
@@ -72,25 +69,24 @@ def _harden(
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(seed)]
         trainer = make_trainer(config.trainer, folder, "hardening the target", hardening.epochs, callbacks, logger)
         fit(trainer, module, data, checkpoints)
-    everything = np.arange(len(pairs), dtype=np.int64)
     description = "target hashes the collection, hardened"
-    index = CodeIndex(*hash_pairs(network.eval(), pairs.batch, everything, device, description))
+    index = CodeIndex(*hash_pairs(network.eval(), pairs.batch, experiment.everything, device, description))
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
     # the last epoch and not the one of the best MAP: that of clean queries falls while the network hardens
-    write_index(folder, config, pairs, split, index, hardening.epochs - 1)
+    write_index(experiment, folder, index, hardening.epochs - 1)
 
 
 def _module(
-    config: RunConfig,
+    experiment: Experiment,
     hardening: HardeningConfig,
     network: HashingNetwork,
-    pairs: Pairs,
     ids: Tensor,
     labels: NDArray[np.uint8],
 ) -> FineTuningModule:
-    weights = asdict(config.target.method)
+    target = experiment.config.target
+    weights = asdict(target.method)
     arguments = (
         network,
         TrainPart(ids, torch.from_numpy(labels), torch.empty(len(ids), 0), torch.empty(len(ids), 0)),
@@ -99,7 +95,7 @@ def _module(
     del weights["_target_"]
     if isinstance(hardening, CmlaHardeningConfig):
         return FineTuningModule(*arguments, **weights)
-    return PGDModule(*arguments, **weights, perturb=perturbations(hardening, pairs), seed=config.target.seed)
+    return PGDModule(*arguments, **weights, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)
 
 
 def _train_codes(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> TrainCodes:

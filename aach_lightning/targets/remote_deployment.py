@@ -9,20 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.config.method import HttpConfig
-from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.texts import unnamed
 from aach_lightning.errors import ConfigError
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.files import digest_json, write_json
-from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets.remote import HttpTarget, open_remote
 from aach_lightning.targets.training import REPORT, CodeIndex, write_index
 
 
-def ensure_remote(config: RunConfig, method: HttpConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
+def ensure_remote(experiment: Experiment, method: HttpConfig) -> Artifact:
     """Find or make the index of codes of a service: the whole collection is sent once, and counted as `index_items`.
 
     This stands for the database that the service has hashed itself; no attacker pays for it or sees it. The key is that
@@ -32,30 +30,32 @@ def ensure_remote(config: RunConfig, method: HttpConfig, pairs: Pairs, split: Sp
         ConfigError: If the service is made for other sizes or words than the data.
         TargetError: If it does not answer.
     """
-    target = open_remote(method, config.target.code_length)
-    about = ranks.on_first(target.about)
-    check_about(about, config, method, pairs)
+    config = experiment.config.target
+    service = open_remote(method, config.code_length)
+    about = ranks.on_first(service.about)
+    check_about(about, experiment, method)
     depends_on = {
         "identity": about.get("identity") or method.url,
-        "code_length": config.target.code_length,
-        "validation": [config.target.validation, config.target.seed],
-        "data": pairs.fingerprint,
-        "split": split.fingerprint,
+        "code_length": config.code_length,
+        "validation": [config.validation, config.seed],
+        "data": experiment.pairs.fingerprint,
+        "split": experiment.split.fingerprint,
     }
-    return store.get_or_build("remote", depends_on, lambda folder: _build(config, target, pairs, split, folder))
+    return experiment.store.get_or_build("remote", depends_on, lambda folder: _build(experiment, service, folder))
 
 
-def check_about(about: dict[str, Any], config: RunConfig, method: HttpConfig, pairs: Pairs) -> None:
+def check_about(about: dict[str, Any], experiment: Experiment, method: HttpConfig) -> None:
     """Compare what a service says of itself with the configuration and the data.
 
     Raises:
         ConfigError: Lists what differs.
     """
+    pairs = experiment.pairs
     words = None if pairs.words == unnamed(len(pairs.words)) else digest_json(list(pairs.words))
     wrong = [
         f"{name}: the service has {about.get(name)}, {key} has {value}"
         for name, value, key in (
-            ("code_length", config.target.code_length, "target.code_length"),
+            ("code_length", experiment.config.target.code_length, "target.code_length"),
             ("image_size", pairs.images.shape[-1], "data.image_size"),
             ("text_width", len(pairs.words), "the vocabulary of the data"),
         )
@@ -70,15 +70,14 @@ def check_about(about: dict[str, Any], config: RunConfig, method: HttpConfig, pa
         raise ConfigError(f"target.method.url={method.url} does not fit:\n" + "\n".join(f"  - {one}" for one in wrong))
 
 
-def _build(config: RunConfig, target: HttpTarget, pairs: Pairs, split: Split, folder: Path) -> None:
+def _build(experiment: Experiment, service: HttpTarget, folder: Path) -> None:
     def compute(rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        batch = pairs.batch(rows)
-        return target.hash_images(batch.images), target.hash_texts(batch.texts)
+        batch = experiment.pairs.batch(rows)
+        return service.hash_images(batch.images), service.hash_texts(batch.texts)
 
-    everything = np.arange(len(pairs), dtype=np.int64)
-    index = CodeIndex(*map_batches(compute, everything, "the service hashes the collection"))
+    index = CodeIndex(*map_batches(compute, experiment.everything, "the service hashes the collection"))
     if not ranks.is_first():
         return
-    write_index(folder, config, pairs, split, index, 0)
+    write_index(experiment, folder, index, 0)
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    write_json(folder / REPORT, {**report, "index_items": 2 * len(pairs)})
+    write_json(folder / REPORT, {**report, "index_items": 2 * len(experiment.pairs)})

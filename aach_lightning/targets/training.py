@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.config.method import ACMRConfig, CheckpointConfig
-from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.target import TargetConfig
 from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_network
@@ -27,15 +27,8 @@ from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
-from aach_lightning.runtime.store import CHECKPOINTS, Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import (
-    ReseedEachEpoch,
-    checkpoint_callbacks,
-    compute_device,
-    fit,
-    make_trainer,
-    numerics,
-)
+from aach_lightning.runtime.store import CHECKPOINTS, Artifact
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
 from aach_lightning.targets.report import describe_index, measure
@@ -79,8 +72,9 @@ def build_target(config: TargetConfig, pairs: Pairs) -> HashingNetwork:
     )
 
 
-def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> HashingNetwork:
+def load_target(experiment: Experiment, artifact: Artifact) -> HashingNetwork:
     """The network of a target artifact, in eval mode: trained, or from the files that it keeps."""
+    config, pairs = experiment.config.target, experiment.pairs
     if isinstance(config.method, CheckpointConfig):
         files, sizes = kept_files(config.method, artifact.path), (pairs.images.shape[-1], len(pairs.words))
         return open_checkpoint(config.method, files, config.code_length, *sizes)
@@ -89,18 +83,18 @@ def load_target(config: TargetConfig, pairs: Pairs, artifact: Artifact) -> Hashi
     return network.eval()
 
 
-def ensure_target(config: RunConfig, pairs: Pairs, split: Split, store: ArtifactStore) -> Artifact:
+def ensure_target(experiment: Experiment) -> Artifact:
     """Find or train the target's network; what is done to it afterwards does not matter here."""
-    trained = asdict(config.target)
+    trained = asdict(experiment.config.target)
     for later in ("defence", "adversarial"):
         trained.pop(later)
     depends_on = {
         "config": trained,
-        "data": pairs.fingerprint,
-        "split": split.fingerprint,
-        **numerics(config.trainer),
+        "data": experiment.pairs.fingerprint,
+        "split": experiment.split.fingerprint,
+        **experiment.numerics,
     }
-    return store.get_or_build("target", depends_on, lambda folder: _train(config, pairs, split, folder))
+    return experiment.store.get_or_build("target", depends_on, lambda folder: _train(experiment, folder))
 
 
 def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
@@ -113,11 +107,10 @@ def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
     return numpy_generator(seed, "validation").permutation(pool)[: min(limit, most)]
 
 
-def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
-    target = config.target
+def _train(experiment: Experiment, folder: Path) -> None:
+    config, pairs, split, device = experiment.config, experiment.pairs, experiment.split, experiment.device
+    target, everything = config.target, experiment.everything
     network = build_target(target, pairs)
-    everything = np.arange(len(pairs), dtype=np.int64)
-    device = compute_device(config.trainer)
     features = None
     if isinstance(network.image, Encoder) and network.image.frozen:
         features = encode_images(network.image, pairs, everything, "target reads the images", device)
@@ -155,7 +148,7 @@ def _train(config: RunConfig, pairs: Pairs, split: Split, folder: Path) -> None:
     if not ranks.is_first():
         return
     save_tensors(folder / NETWORK, network.state_dict())
-    write_index(folder, config, pairs, split, CodeIndex.of(relaxed), int(checkpoint["epoch"]), relaxed)
+    write_index(experiment, folder, CodeIndex.of(relaxed), int(checkpoint["epoch"]), relaxed)
 
 
 def _train_part(
@@ -177,10 +170,8 @@ def _train_part(
 
 
 def write_index(
+    experiment: Experiment,
     folder: Path,
-    config: RunConfig,
-    pairs: Pairs,
-    split: Split,
     index: CodeIndex,
     epoch: int,
     relaxed: tuple[Tensor, Tensor] | None = None,
@@ -188,20 +179,19 @@ def write_index(
     """Write what lies beside the weights of a target: its index, a report, and the data that it is made for.
 
     Args:
+        experiment: Its configuration and data.
         folder: Where to.
-        config: The whole configuration.
-        pairs: The data.
-        split: Its parts.
         index: Codes of the collection.
         epoch: The epoch whose weights were kept, from 0: the best, or the last where no labels are read.
         relaxed: What the codes are signs of, where there is such.
     """
-    query = validation_rows(split, config.target.validation, config.target.seed)
+    target, pairs, split = experiment.config.target, experiment.pairs, experiment.split
+    query = validation_rows(split, target.validation, target.seed)
     database = np.setdiff1d(split.database, query)
     save_tensors(folder / INDEX, {"image_codes": index.image_codes, "text_codes": index.text_codes})
-    advice = _CONVERT if isinstance(config.target.method, CheckpointConfig) else _LEARN
+    advice = _CONVERT if isinstance(target.method, CheckpointConfig) else _LEARN
     report = describe_index(index.image_codes, index.text_codes, pairs, query, database, epoch, advice)
-    if relaxed is not None and isinstance(config.target.method, ACMRConfig):
+    if relaxed is not None and isinstance(target.method, ACMRConfig):
         # the paper ranks real vectors; its number is not that of their signs
         report["validation_map_cosine"] = measure(cosine_mean_average_precision, *relaxed, pairs, query, database)
     write_json(folder / REPORT, report)

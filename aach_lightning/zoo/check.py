@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.config.method import CheckpointConfig, HttpConfig
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.runtime.store import Artifact
-from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.targets.method import rarer_sign
 from aach_lightning.targets.training import CodeIndex, load_target
 from aach_lightning.zoo.checkpoints.convention import CONVENTIONS, Convention
@@ -65,8 +63,9 @@ class TargetCheck:
         return best if best and self.tried[best] > self.tried[""] + BETTER else None
 
 
-def check_target(config: RunConfig, pairs: Pairs, split: Split, artifact: Artifact) -> TargetCheck:
+def check_target(experiment: Experiment, artifact: Artifact) -> TargetCheck:
     """Measure a target that is there, without its defence where conventions are compared."""
+    config, pairs, split = experiment.config, experiment.pairs, experiment.split
     method, index = config.target.method, CodeIndex.load(artifact.path)
     labels = torch.from_numpy(pairs.labels)
     sides = {"image": index.image_codes[split.database], "text": index.text_codes[split.database]}
@@ -83,14 +82,14 @@ def check_target(config: RunConfig, pairs: Pairs, split: Split, artifact: Artifa
     )
     if isinstance(method, HttpConfig):
         return found
-    network = load_target(config.target, pairs, artifact)
+    network = load_target(experiment, artifact)
     found = replace(found, parameters=sum(it.numel() for it in network.parameters()) or None)
     if not isinstance(network.image, ImageHalf):
         return found
     random = numpy_generator(config.target.seed, "conventions")
     query = random.permutation(split.query)[:QUERIES]
     database = random.permutation(split.database)[:SEARCHED]
-    device = compute_device(config.trainer)
+    device = experiment.device
     tried = {
         name: np.mean(list(_sampled(other, pairs, index, query, database, device, name).values())).item()
         for name, other in _conventions(network, network.image)

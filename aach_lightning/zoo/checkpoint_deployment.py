@@ -4,17 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aach_lightning.config.method import CheckpointConfig, MethodConfig
-from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.inference import hash_pairs
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import compute_device, numerics
+from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets.training import CodeIndex, write_index
 from aach_lightning.zoo.checkpoints.files import CheckpointFiles, given_files
 from aach_lightning.zoo.checkpoints.opening import open_checkpoint
@@ -33,9 +28,7 @@ def method_identity(method: MethodConfig) -> dict[str, Any]:
     return plain
 
 
-def ensure_checkpoint(
-    config: RunConfig, method: CheckpointConfig, pairs: Pairs, split: Split, store: ArtifactStore
-) -> Artifact:
+def ensure_checkpoint(experiment: Experiment, method: CheckpointConfig) -> Artifact:
     """Find or make the artifact of a target from files: copies of them, and the codes of the collection.
 
     Its key is that of their content, so that equal files share a ledger, and others never do.
@@ -44,31 +37,32 @@ def ensure_checkpoint(
         CheckpointError: If a file is missing, too large, damaged, unsafe, or of another format.
         ConfigError: If the networks are made for other sizes than the data.
     """
+    target, pairs = experiment.config.target, experiment.pairs
     files = given_files(method)
     identity = ranks.on_first(lambda: method_identity(method))
     depends_on = {
         "method": identity,
-        "code_length": config.target.code_length,
-        "validation": [config.target.validation, config.target.seed],
+        "code_length": target.code_length,
+        "validation": [target.validation, target.seed],
         "data": pairs.fingerprint,
-        "split": split.fingerprint,
-        **numerics(config.trainer),
+        "split": experiment.split.fingerprint,
+        **experiment.numerics,
     }
 
     def build(folder: Path) -> None:
-        network = open_for_data(config, method, files, pairs)
-        everything = np.arange(len(pairs), dtype=np.int64)
-        device = compute_device(config.trainer)
-        index = CodeIndex(*hash_pairs(network, pairs.batch, everything, device, "target hashes the collection"))
+        network = open_for_data(experiment, method, files)
+        description = "target hashes the collection"
+        codes = hash_pairs(network, pairs.batch, experiment.everything, experiment.device, description)
         if not ranks.is_first():
             return
         files.copy(folder, {name: identity[f"{name}_file"] for name in files.listed()})
-        write_index(folder, config, pairs, split, index, 0)
+        write_index(experiment, folder, CodeIndex(*codes), 0)
 
-    return store.get_or_build("checkpoint", depends_on, build)
+    return experiment.store.get_or_build("checkpoint", depends_on, build)
 
 
-def open_for_data(config: RunConfig, method: CheckpointConfig, files: CheckpointFiles, pairs: Pairs) -> HashingNetwork:
+def open_for_data(experiment: Experiment, method: CheckpointConfig, files: CheckpointFiles) -> HashingNetwork:
     """The network of some files, checked against the data; raises as `open_checkpoint`."""
+    pairs = experiment.pairs
     sizes = pairs.images.shape[-1], len(pairs.words)
-    return open_checkpoint(method, files, config.target.code_length, *sizes)
+    return open_checkpoint(method, files, experiment.config.target.code_length, *sizes)

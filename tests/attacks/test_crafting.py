@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from aach_lightning.attacks import crafting
 from aach_lightning.attacks.build import attack_space, build_bank, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
-from aach_lightning.attacks.items import Bank, Modality
+from aach_lightning.attacks.items import Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.config.choices import LoggerName
 from aach_lightning.config.schema import LoggerConfig, RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks import TextMLP
 from aach_lightning.networks.build import build_network
@@ -49,7 +50,7 @@ class Desk:
 
         monkeypatch.setattr(crafting, "build_bank", counted)
 
-    def craft(self, modality: Modality = "image", anchors: Tensor | None = None, **changed: Any) -> Tensor:
+    def craft(self, modality: Modality = Modality.image, anchors: Tensor | None = None, **changed: Any) -> Tensor:
         arguments: dict[str, Any] = {
             "config": self.config,
             "name": "attack",
@@ -113,7 +114,7 @@ def test_a_second_call_finds_them_in_the_store(desk: Callable[..., Desk], attack
     assert not list(here.store.root.rglob("batch-*"))
 
 
-def kill_at_last_batch(here: Desk, monkeypatch: pytest.MonkeyPatch, modality: Modality = "image") -> None:
+def kill_at_last_batch(here: Desk, monkeypatch: pytest.MonkeyPatch, modality: Modality = Modality.image) -> None:
     original = AttackModule.predict_step
 
     def dying(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
@@ -127,7 +128,7 @@ def kill_at_last_batch(here: Desk, monkeypatch: pytest.MonkeyPatch, modality: Mo
             here.craft(modality)
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", [Modality.image, Modality.text])
 def test_a_restart_skips_finished_batches_and_ends_with_the_same_deltas(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch, attacked: list[list[int]], modality: Modality
 ) -> None:
@@ -187,7 +188,7 @@ def test_only_what_changes_a_delta_makes_new_ones(
 
 def test_spaces_are_in_units_of_the_inputs(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
     config = compose_toy("attack.epsilon=4", "attack.text_epsilon=0.2", "attack.norm=l2").attack
-    image, text = attack_space(config, toy_pairs, "image"), attack_space(config, toy_pairs, "text")
+    image, text = attack_space(config, toy_pairs, Modality.image), attack_space(config, toy_pairs, Modality.text)
     assert (image.epsilon, image.norm, image.low, image.high) == (4 / 255, "l2", 0.0, 1.0)
     assert (text.epsilon, text.norm, text.low, text.high) == (0.2, "l2", 0.0, 1.0)
 
@@ -206,14 +207,14 @@ def test_texts_may_be_negative(
     here.source.text = Encoder(network(16, width=32), HashHead(32, 16)).eval()
     here.pairs = replace(toy_pairs, texts=vectors, text_low=-1.0, text_high=1.0)
     clean = torch.from_numpy(vectors[ROWS])
-    delta = here.craft("text")
+    delta = here.craft(Modality.text)
     changed = clean + delta
     sizes = delta.abs().amax(1) if norm == "linf" else delta.norm(dim=1)
     assert float(sizes.max()) <= 0.3 + 1e-6
     assert float(sizes.min()) > 0.05
     assert bool((changed.abs() <= 1).all())
     assert bool((changed < 0).any())
-    noise = attack_space(here.config.attack, here.pairs, "text").sign_noise(clean, torch.sign(clean))
+    noise = attack_space(here.config.attack, here.pairs, Modality.text).sign_noise(clean, torch.sign(clean))
     assert float(noise[0].abs().max()) <= 0.3
     assert noise[0, 5] == 0  # row 50 is at its limit there already
 
@@ -227,7 +228,7 @@ def test_a_bank_holds_what_the_objective_reads(
     batch = here.pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = here.source(batch.images, batch.texts)
-    modalities: tuple[Modality, ...] = ("image", "text")
+    modalities: tuple[Modality, ...] = (Modality.image, Modality.text)
     for modality, other, own in zip(modalities, (texts, images), (images, texts), strict=True):
         bank = build_bank(here.source, here.pairs, QUERIED, modality, objective, None, CPU)
         torch.testing.assert_close(bank.other, other)
@@ -240,7 +241,9 @@ def test_a_bank_holds_what_the_objective_reads(
         if bank.labels is not None:
             assert bank.labels.tolist() == here.pairs.labels[QUERIED].tolist()
     answers = -binary_codes(texts)
-    assert torch.equal(build_bank(here.source, here.pairs, QUERIED, "image", objective, answers, CPU).ranking, answers)
+    assert torch.equal(
+        build_bank(here.source, here.pairs, QUERIED, Modality.image, objective, answers, CPU).ranking, answers
+    )
 
 
 def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:

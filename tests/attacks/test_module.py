@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.attacks.items import AttackBatch, Bank, Modality
+from aach_lightning.attacks.items import AttackBatch, Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet, exchanged_triplet, nearest_and_farthest
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -18,7 +19,7 @@ from aach_lightning.perturbations.space import Space
 from aach_lightning.perturbations.step import AdamStep, SignMomentum
 
 BITS, QUERIED = 12, list(range(30, 60))
-MODALITIES: list[Modality] = ["image", "text"]
+MODALITIES: list[Modality] = [Modality.image, Modality.text]
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def source() -> HashingNetwork:
 def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: Any) -> AttackModule:
     queried = pairs.batch(QUERIED)
     with torch.no_grad():
-        relaxed = source.hash_texts(queried.texts) if modality == "image" else source.hash_images(queried.images)
+        relaxed = source.hash_texts(queried.texts) if modality == Modality.image else source.hash_images(queried.images)
     settings: dict[str, Any] = {
         "source": source,
         "bank": Bank(relaxed, binary_codes(relaxed)),
         "modality": modality,
-        "space": Space(8 / 255 if modality == "image" else 0.3, "linf", 0.0, 1.0),
-        "step": lambda: SignMomentum(0.1 * (8 / 255 if modality == "image" else 0.3), 1.0),
+        "space": Space(8 / 255 if modality == Modality.image else 0.3, "linf", 0.0, 1.0),
+        "step": lambda: SignMomentum(0.1 * (8 / 255 if modality == Modality.image else 0.3), 1.0),
         "steps": 10,
         "objective": triplet(),
         "gradients": GradientRule(),
@@ -66,7 +67,7 @@ def attacked(module: AttackModule, pairs: Pairs, rows: list[int], anchors: Tenso
 
 def clean_inputs(pairs: Pairs, rows: list[int], modality: Modality) -> Tensor:
     batch = pairs.batch(rows)
-    return batch.images if modality == "image" else batch.texts
+    return batch.images if modality == Modality.image else batch.texts
 
 
 def objective(module: AttackModule, inputs: Tensor, clean: Tensor) -> Tensor:
@@ -84,7 +85,9 @@ def test_bounds_hold_and_the_objective_falls(
     source: HashingNetwork, toy_pairs: Pairs, modality: Modality, random_start: bool, rule: str, norm: Any
 ) -> None:
     rows = [0, 1, 2, 3, 4]
-    epsilon = {"linf": {"image": 8 / 255, "text": 0.3}, "l2": {"image": 1.0, "text": 0.5}}[norm][modality]
+    epsilon = {"linf": {Modality.image: 8 / 255, Modality.text: 0.3}, "l2": {Modality.image: 1.0, Modality.text: 0.5}}[
+        norm
+    ][modality]
     space = Space(epsilon, norm, 0.0, 1.0)
     size = 0.1 * epsilon if norm == "linf" else 0.02 * epsilon
     step = (lambda: SignMomentum(size, 1.0)) if rule == "sign" else (lambda: AdamStep(size))
@@ -114,10 +117,10 @@ def test_the_source_stays_as_it_is(source: HashingNetwork, toy_pairs: Pairs, mod
 @pytest.mark.parametrize(
     ("modality", "changed"),
     [
-        ("image", {"gradients": diverse(0.8, 0.6, seed=3), "random_start": True}),
-        ("image", {"step": lambda: AdamStep(0.003)}),
-        ("text", {"random_start": True}),
-        ("text", {"step": lambda: AdamStep(0.03), "objective": triplet(quantisation_weight=0.5)}),
+        (Modality.image, {"gradients": diverse(0.8, 0.6, seed=3), "random_start": True}),
+        (Modality.image, {"step": lambda: AdamStep(0.003)}),
+        (Modality.text, {"random_start": True}),
+        (Modality.text, {"step": lambda: AdamStep(0.03), "objective": triplet(quantisation_weight=0.5)}),
     ],
 )
 def test_an_item_does_not_see_its_batch_nor_the_global_state(
@@ -140,7 +143,7 @@ def test_it_is_plain_sign_gradient_descent_when_written_out(source: HashingNetwo
     module = build(
         source,
         toy_pairs,
-        "text",
+        Modality.text,
         space=Space(epsilon, "linf", 0.0, 1.0),
         step=lambda: SignMomentum(size, 0.0),
         steps=4,
@@ -167,31 +170,31 @@ def test_it_is_plain_sign_gradient_descent_when_written_out(source: HashingNetwo
 
 
 def test_no_steps_leave_the_start(source: HashingNetwork, toy_pairs: Pairs) -> None:
-    assert not bool(attacked(build(source, toy_pairs, "image", steps=0), toy_pairs, [0, 1]).any())
-    start = attacked(build(source, toy_pairs, "image", steps=0, random_start=True), toy_pairs, [0, 1])
+    assert not bool(attacked(build(source, toy_pairs, Modality.image, steps=0), toy_pairs, [0, 1]).any())
+    start = attacked(build(source, toy_pairs, Modality.image, steps=0, random_start=True), toy_pairs, [0, 1])
     assert 0.9 * 8 / 255 < float(start.abs().max()) <= 8 / 255 + 1e-6
     assert abs(float(start.mean())) < 0.1 * 8 / 255
     assert float((start[0] - start[1]).abs().mean()) > 0.3 * 8 / 255  # 2/3 of epsilon for independent draws
 
 
 def test_queried_anchors_decide_who_is_near(source: HashingNetwork, toy_pairs: Pairs) -> None:
-    module = build(source, toy_pairs, "image")
+    module = build(source, toy_pairs, Modality.image)
     own = binary_codes(source.hash_images(toy_pairs.batch([0, 1]).images))
     assert torch.equal(attacked(module, toy_pairs, [0, 1], own), attacked(module, toy_pairs, [0, 1]))
     assert not torch.equal(attacked(module, toy_pairs, [0, 1], -own), attacked(module, toy_pairs, [0, 1]))
 
 
 def test_only_the_attacked_modality_and_no_label_is_read(source: HashingNetwork, toy_pairs: Pairs) -> None:
-    module = build(source, toy_pairs, "image")
+    module = build(source, toy_pairs, Modality.image)
     pairs = toy_pairs.batch([0, 1])
     blind = replace(pairs, texts=torch.full_like(pairs.texts, float("nan")), labels=pairs.labels[:0])
     assert torch.equal(module.predict_step(AttackBatch(blind, None), 0), attacked(module, toy_pairs, [0, 1]))
 
 
 def test_diversity_changes_the_images_that_are_seen(source: HashingNetwork, toy_pairs: Pairs) -> None:
-    plain = attacked(build(source, toy_pairs, "image"), toy_pairs, [0, 1])
-    never = build(source, toy_pairs, "image", gradients=diverse(0.0, 0.5))
-    always = build(source, toy_pairs, "image", gradients=diverse(1.0, 0.5))
+    plain = attacked(build(source, toy_pairs, Modality.image), toy_pairs, [0, 1])
+    never = build(source, toy_pairs, Modality.image, gradients=diverse(0.0, 0.5))
+    always = build(source, toy_pairs, Modality.image, gradients=diverse(1.0, 0.5))
     assert float(((attacked(never, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) > 0.99
     assert float(((attacked(always, toy_pairs, [0, 1]) - plain).abs() < 1e-6).float().mean()) < 0.9
 

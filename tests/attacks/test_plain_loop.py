@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from aach_lightning.attacks.items import AttackBatch, Bank
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks import EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP
 from aach_lightning.networks.bfloat16 import BFloat16Network
@@ -132,7 +133,7 @@ def craft(network: HashingNetwork, task: Task) -> tuple[Tensor, Tensor]:
     module = AttackModule(
         source=network,
         bank=Bank(task.bank, task.bank.sign()),
-        modality="image",
+        modality=Modality.image,
         space=Space(EPSILON, "linf", 0.0, 1.0),
         step=lambda: recorder,
         steps=STEPS,

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.attacks.items import Bank, Items, Modality
+from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
 from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
 from aach_lightning.config.choices import TripletForm
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -21,7 +22,7 @@ from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 
 BITS, QUERIED = 12, np.array([*range(30, 60)])
-MODALITIES: list[Modality] = ["image", "text"]
+MODALITIES: list[Modality] = [Modality.image, Modality.text]
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: A
     queried = pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = source(queried.images, queried.texts)
-    own, other = (images, texts) if modality == "image" else (texts, images)
-    epsilon = 8 / 255 if modality == "image" else 0.3
+    own, other = (images, texts) if modality == Modality.image else (texts, images)
+    epsilon = 8 / 255 if modality == Modality.image else 0.3
     settings: dict[str, Any] = {
         "source": source,
         "bank": Bank(other, binary_codes(other)),
@@ -49,7 +50,7 @@ def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: A
         "objective": ExchangedTriplet(TripletForm.hinge, 1.0, 0.1, 0.1, 0.0),
         "modality": modality,
         "space": Space(epsilon, "linf", 0.0, 1.0),
-        "shape": (queried.images if modality == "image" else queried.texts).shape[1:],
+        "shape": (queried.images if modality == Modality.image else queried.texts).shape[1:],
         "lr": 0.1 * epsilon,
         "epochs": 4,
         "diversity": None,
@@ -67,7 +68,7 @@ def learn(module: UniversalModule, pairs: Pairs, config: RunConfig, folder: Path
 
 def objective(module: UniversalModule, pairs: Pairs, rows: np.ndarray[Any, Any], delta: Tensor) -> float:
     batch = pairs.batch(rows)
-    clean = batch.images if module.modality == "image" else batch.texts
+    clean = batch.images if module.modality == Modality.image else batch.texts
     with torch.no_grad():
         relaxed = module.hash(clean)
         loss = module.objective.bind(Items(relaxed, binary_codes(relaxed)), module.bank)
@@ -79,7 +80,9 @@ def objective(module: UniversalModule, pairs: Pairs, rows: np.ndarray[Any, Any],
 def test_one_delta_in_the_ball_lowers_the_objective_of_items_it_has_not_seen(
     source: HashingNetwork, toy_pairs: Pairs, toy_config: RunConfig, tmp_path: Path, modality: Modality, norm: Any
 ) -> None:
-    epsilon = {"linf": {"image": 8 / 255, "text": 0.3}, "l2": {"image": 1.0, "text": 0.5}}[norm][modality]
+    epsilon = {"linf": {Modality.image: 8 / 255, Modality.text: 0.3}, "l2": {Modality.image: 1.0, Modality.text: 0.5}}[
+        norm
+    ][modality]
     changed = {"space": Space(epsilon, norm, 0.0, 1.0), "lr": epsilon * (0.1 if norm == "linf" else 0.02)}
     module = build(source, toy_pairs, modality, **changed)
     delta = learn(module, toy_pairs, toy_config, tmp_path)
@@ -99,7 +102,7 @@ def test_it_is_adam_on_the_mean_over_mini_batches_when_written_out(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = build(source, toy_pairs, "text", epochs=2)
+    module = build(source, toy_pairs, Modality.text, epochs=2)
     batches: list[list[int]] = []
     original = UniversalModule.training_step
 
@@ -153,7 +156,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
     modality: Modality,
 ) -> None:
-    diversity = {"diversity": InputDiversity(0.8, 0.6, seed=3)} if modality == "image" else {}
+    diversity = {"diversity": InputDiversity(0.8, 0.6, seed=3)} if modality == Modality.image else {}
     whole = learn(build(source, toy_pairs, modality, **diversity), toy_pairs, toy_config, tmp_path / "whole")
     killed = build(source, toy_pairs, modality, **diversity)
     original, steps = UniversalModule.training_step, []
@@ -172,12 +175,12 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     again = build(source, toy_pairs, modality, **diversity)
     assert torch.equal(learn(again, toy_pairs, toy_config, tmp_path / "killed"), whole)
     plain = learn(build(source, toy_pairs, modality), toy_pairs, toy_config, tmp_path / "plain")
-    assert torch.equal(plain, whole) == (modality == "text")
+    assert torch.equal(plain, whole) == (modality == Modality.text)
 
 
 def test_only_the_attacked_modality_is_read(
     source: HashingNetwork, toy_pairs: Pairs, toy_config: RunConfig, tmp_path: Path
 ) -> None:
     blind = replace(toy_pairs, texts=np.full((60, 16), np.nan, np.float32))
-    seen = learn(build(source, toy_pairs, "image"), toy_pairs, toy_config, tmp_path / "seen")
-    assert torch.equal(learn(build(source, toy_pairs, "image"), blind, toy_config, tmp_path / "blind"), seen)
+    seen = learn(build(source, toy_pairs, Modality.image), toy_pairs, toy_config, tmp_path / "seen")
+    assert torch.equal(learn(build(source, toy_pairs, Modality.image), blind, toy_config, tmp_path / "blind"), seen)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.universal import UniversalModule
 from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import HashingNetwork
@@ -30,7 +30,7 @@ class Desk:
         self.source.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.store = ArtifactStore(folder)
 
-    def learn(self, modality: Modality = "image", **changed: Any) -> Tensor:
+    def learn(self, modality: Modality = Modality.image, **changed: Any) -> Tensor:
         arguments: dict[str, Any] = {
             "config": self.config,
             "name": "attack",
@@ -68,7 +68,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return taken
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", [Modality.image, Modality.text])
 def test_one_delta_is_learned_once_and_kept_in_range(
     desk: Callable[..., Desk], steps: list[int], modality: Modality
 ) -> None:
@@ -77,12 +77,12 @@ def test_one_delta_is_learned_once_and_kept_in_range(
     assert steps == [*range(8)] * 3  # 30 known items in batches of 4, three times
     assert torch.equal(here.learn(modality), delta)
     assert len(steps) == 24
-    space = 8 / 255 if modality == "image" else 0.1
-    assert delta.shape == ((1, 3, 32, 32) if modality == "image" else (1, 16))
+    space = 8 / 255 if modality == Modality.image else 0.1
+    assert delta.shape == ((1, 3, 32, 32) if modality == Modality.image else (1, 16))
     assert 0 < float(delta.abs().max()) <= space + 1e-6
     each = added_to_each(delta, here.config, here.pairs, UNSEEN, modality)
     batch = here.pairs.batch(UNSEEN)
-    clean = batch.images if modality == "image" else batch.texts
+    clean = batch.images if modality == Modality.image else batch.texts
     assert torch.equal(each, (clean + delta).clamp(0, 1) - clean)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from aach_lightning.config import encoders
-from aach_lightning.config.choices import Modality
+from aach_lightning.config.choices import Modalities
 from aach_lightning.config.data import FolderConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.validate import validate
@@ -88,5 +88,5 @@ def test_embeddings_have_no_words(compose_toy: Compose, tmp_path: Path, monkeypa
     config.data.encoder = "minilm"
     with pytest.raises(ConfigError, match=r"attack.text_form=edits: must be continuous .*data.encoder=minilm"):
         validate(config)
-    config.attack.modality = Modality.image
+    config.attack.modality = Modalities.image
     validate(config)

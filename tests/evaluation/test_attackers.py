@@ -1,15 +1,12 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import make_split
 from aach_lightning.evaluation.attackers import Attacker, find_attackers
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.training import ensure_target, load_target
@@ -18,21 +15,19 @@ Found = tuple[list[Attacker], list[HashingNetwork]]
 
 
 @pytest.fixture
-def found(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> Callable[..., Found]:
+def found(toy_experiment: Callable[..., Experiment]) -> Callable[..., Found]:
     """Attackers of a configuration, and the networks that they should attack with."""
 
     def find(*overrides: str) -> Found:
-        config = compose_toy(*overrides)
-        split = make_split(len(toy_pairs), 10, 40, seed=0)
-        store = ArtifactStore(Path(config.paths.store))
-        target = ensure_target(config, toy_pairs, split, store)
-        door, _ = open_target(config, toy_pairs, target)
-        surrogate = ensure_surrogate(config, toy_pairs, split, target, door, store)
+        here = toy_experiment(*overrides)
+        target = ensure_target(here)
+        door, _ = open_target(here, target)
+        surrogate = ensure_surrogate(here, target, door)
         answers = load_answers(surrogate)
-        attackers = find_attackers(config, toy_pairs, split, target, surrogate)
+        attackers = find_attackers(here, target, surrogate)
         assert all(attacker.known.tolist() == answers.rows.tolist() for attacker in attackers)
         assert [attacker.pairs for attacker in attackers] == [door.spent_pairs, 0]
-        networks = [load_surrogate(config, toy_pairs, surrogate), load_target(config.target, toy_pairs, target)]
+        networks = [load_surrogate(here, surrogate), load_target(here, target)]
         return attackers, networks
 
     return find
@@ -74,16 +69,13 @@ def test_the_slope_is_that_of_the_attack_and_not_of_its_bound(
 
 
 def test_an_attack_with_the_targets_weights_gets_the_slope(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs
 ) -> None:
-    config = compose_toy("attack.source=target", "attack.gradient.slope=0.25")
-    split = make_split(len(toy_pairs), 10, 40, seed=0)
-    target = ensure_target(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
-    (attack,) = find_attackers(config, toy_pairs, split, target, None)
+    here = toy_experiment("attack.source=target", "attack.gradient.slope=0.25")
+    target = ensure_target(here)
+    (attack,) = find_attackers(here, target, None)
     assert (attack.query, attack.needs, attack.key) == ("attack", "weights", target.key)
     images = toy_pairs.batch(range(8)).images
     with torch.no_grad():
-        hashed, plain = (
-            net.hash_images(images) for net in (attack.source, load_target(config.target, toy_pairs, target))
-        )
+        hashed, plain = (net.hash_images(images) for net in (attack.source, load_target(here, target)))
     torch.testing.assert_close(hashed, torch.tanh(0.25 * torch.atanh(plain)), atol=1e-5, rtol=1e-4)

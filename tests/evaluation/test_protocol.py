@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.evaluation.perceptibility import item_perceptibility, pooled
 from aach_lightning.evaluation.protocol import (
@@ -53,7 +54,7 @@ def uneven_delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
 
 
 def test_images_are_sent_as_8_bit_levels(door: Any, pairs: Pairs, searched: Searched) -> None:
-    measure(door, pairs, ROWS, "image", searched, uneven_delta)
+    measure(door, pairs, ROWS, Modality.image, searched, uneven_delta)
     sent = torch.cat(door.images)
     levels = np.rint(sent.numpy().astype(np.float64) * 255)
     assert np.abs(sent.numpy() - levels / 255).max() < 1e-7
@@ -71,7 +72,7 @@ def test_every_row_is_sent_once_in_order(door: Any, pairs: Pairs, searched: Sear
         seen.append((positions, batch.ids.tolist()))
         return torch.zeros_like(batch.images)
 
-    measure(door, pairs, ROWS, "image", searched, nothing)
+    measure(door, pairs, ROWS, Modality.image, searched, nothing)
     assert np.array_equal(np.rint(torch.cat(door.images).numpy() * 255).astype(np.uint8), pairs.images[ROWS])
     assert [row for _, ids in seen for row in ids] == ROWS.tolist()
     assert all(ROWS[positions].tolist() == ids for positions, ids in seen)
@@ -79,13 +80,13 @@ def test_every_row_is_sent_once_in_order(door: Any, pairs: Pairs, searched: Sear
 
 
 def test_texts_are_sent_as_they_are(door: Any, pairs: Pairs, searched: Searched) -> None:
-    measure(door, pairs, ROWS, "text", searched, lambda positions, batch: torch.full_like(batch.texts, 0.0123))
+    measure(door, pairs, ROWS, Modality.text, searched, lambda positions, batch: torch.full_like(batch.texts, 0.0123))
     assert torch.equal(torch.cat(door.texts), pairs.batch(ROWS).texts + 0.0123)
     assert not door.images
 
 
 def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, searched: Searched) -> None:
-    found = measure(door, pairs, ROWS, "image", searched, uneven_delta).perceptibility
+    found = measure(door, pairs, ROWS, Modality.image, searched, uneven_delta).perceptibility
     whole = pooled(item_perceptibility(pairs.batch(ROWS).images, torch.cat(door.images)))
     first = pooled(item_perceptibility(pairs.batch(ROWS[:64]).images, door.images[0]))
     last = pooled(item_perceptibility(pairs.batch(ROWS[64:]).images, door.images[1]))
@@ -102,7 +103,7 @@ def test_one_unchanged_image_in_any_batch_leaves_no_psnr(door: Any, pairs: Pairs
         change[batch.ids == int(ROWS[66])] = 0
         return change
 
-    found = measure(door, pairs, ROWS, "image", searched, delta).perceptibility
+    found = measure(door, pairs, ROWS, Modality.image, searched, delta).perceptibility
     assert found.psnr is None
     assert found.rms > 0
 
@@ -110,7 +111,7 @@ def test_one_unchanged_image_in_any_batch_leaves_no_psnr(door: Any, pairs: Pairs
 def test_codes_and_map_belong_to_what_was_sent(
     door: Any, pairs: Pairs, searched: Searched, naive_map: Callable[..., float]
 ) -> None:
-    found = measure(door, pairs, ROWS, "image", searched, uneven_delta)
+    found = measure(door, pairs, ROWS, Modality.image, searched, uneven_delta)
     relaxed = ((torch.cat(door.images) - 0.5).flatten(1) @ door.image_weights).numpy()
     assert np.array_equal(found.codes.numpy(), np.where(relaxed >= 0, 1, -1))
     expected = naive_map(found.codes, pairs.labels[ROWS], searched.codes, searched.labels)
@@ -147,7 +148,7 @@ def test_map_is_the_mean_over_all_orders_of_the_ties(make_pairs: Callable[..., P
 @pytest.mark.parametrize("epsilon", [1, 8, 16])
 def test_noise_stays_within_epsilon_after_rounding(door: Any, pairs: Pairs, searched: Searched, epsilon: int) -> None:
     space = Space(epsilon / 255, "linf", 0.0, 1.0)
-    measure(door, pairs, ROWS, "image", searched, noise_delta(7, "image", space))
+    measure(door, pairs, ROWS, Modality.image, searched, noise_delta(7, Modality.image, space))
     levels = np.rint(torch.cat(door.images).numpy().astype(np.float64) * 255).astype(int)
     clean = pairs.images[ROWS].astype(int)
     assert np.abs(levels - clean).max() == epsilon
@@ -159,7 +160,7 @@ def test_noise_stays_within_epsilon_after_rounding(door: Any, pairs: Pairs, sear
 @pytest.mark.parametrize(("norm", "size"), [("linf", 0.1), ("l2", 0.1 / 6**0.5)])
 def test_noise_on_texts(door: Any, pairs: Pairs, searched: Searched, norm: Norm, size: float) -> None:
     space = Space(0.1, norm, 0.0, 1.0)
-    measure(door, pairs, ROWS, "text", searched, noise_delta(7, "text", space))
+    measure(door, pairs, ROWS, Modality.text, searched, noise_delta(7, Modality.text, space))
     sent, clean = torch.cat(door.texts).numpy(), pairs.texts[ROWS].astype(np.float32)
     assert sent.min() >= 0
     assert sent.max() <= 1
@@ -168,7 +169,7 @@ def test_noise_on_texts(door: Any, pairs: Pairs, searched: Searched, norm: Norm,
     assert set(np.unique(moved.round(5))) == {0.0, np.float32(round(size, 5))}
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", [Modality.image, Modality.text])
 def test_signs_depend_on_seed_modality_and_id_alone(pairs: Pairs, modality: Any) -> None:
     rows = [5, 40, 7, 12]
     together = random_signs(0, modality, pairs.batch(rows))
@@ -178,12 +179,12 @@ def test_signs_depend_on_seed_modality_and_id_alone(pairs: Pairs, modality: Any)
     assert not torch.equal(together, random_signs(1, modality, pairs.batch(rows)))
     assert not torch.equal(together[0], together[1])
     batch = pairs.batch(rows)
-    assert together.shape == (batch.images if modality == "image" else batch.texts).shape
+    assert together.shape == (batch.images if modality == Modality.image else batch.texts).shape
 
 
 def test_rounding_is_for_images_only() -> None:
-    assert (as_sent(torch.full((1, 3, 1, 1), 0.3), "image") * 255).flatten().tolist() == pytest.approx([76] * 3)
-    assert as_sent(torch.tensor([[0.3]]), "text").tolist() == torch.tensor([[0.3]]).tolist()
+    assert (as_sent(torch.full((1, 3, 1, 1), 0.3), Modality.image) * 255).flatten().tolist() == pytest.approx([76] * 3)
+    assert as_sent(torch.tensor([[0.3]]), Modality.text).tolist() == torch.tensor([[0.3]]).tolist()
 
 
 def test_code_distance() -> None:

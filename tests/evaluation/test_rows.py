@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.evaluation.attackers import Crafted
@@ -16,7 +17,7 @@ from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.training import CodeIndex
 
-SPACES = {"image": Space(8 / 255, "linf", 0.0, 1.0), "text": Space(0.1, "linf", 0.0, 1.0)}
+SPACES = {Modality.image: Space(8 / 255, "linf", 0.0, 1.0), Modality.text: Space(0.1, "linf", 0.0, 1.0)}
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ def outcome(door: Any, index: CodeIndex, pairs: Pairs, split: Split) -> Callable
 def swap(pairs: Pairs, split: Split, modality: str, shift: int) -> Tensor:
     """A change that turns each query into another one."""
     batch = pairs.batch(split.query[:12])
-    inputs = batch.images if modality == "image" else batch.texts
+    inputs = batch.images if modality == Modality.image else batch.texts
     return inputs.roll(shift, 0) - inputs
 
 
-@pytest.mark.parametrize(("modality", "direction"), [("image", "I2T"), ("text", "T2I")])
+@pytest.mark.parametrize(("modality", "direction"), [(Modality.image, "I2T"), (Modality.text, "T2I")])
 def test_rows_against_a_naive_computation(
     modality: str,
     direction: str,
@@ -78,12 +79,14 @@ def test_rows_against_a_naive_computation(
 ) -> None:
     deltas = {"attack": swap(pairs, split, modality, 3), "white_box": swap(pairs, split, modality, 5)}
     found = outcome(modality, deltas, (40, 12))
-    own, other = (index.image_codes, index.text_codes)[:: 1 if modality == "image" else -1]
+    own, other = (index.image_codes, index.text_codes)[:: 1 if modality == Modality.image else -1]
     rows = split.query[:12]
     labels, searched = pairs.labels[rows], (other[split.database], pairs.labels[split.database])
-    sent = door.images if modality == "image" else door.texts
+    sent = door.images if modality == Modality.image else door.texts
     assert len(sent) == 3  # clean queries are not sent again
-    hashed = [(x - 0.5).flatten(1) @ (door.image_weights if modality == "image" else door.text_weights) for x in sent]
+    hashed = [
+        (x - 0.5).flatten(1) @ (door.image_weights if modality == Modality.image else door.text_weights) for x in sent
+    ]
     codes = {"clean": own[rows], **dict(zip(("noise", "attack", "white_box"), hashed, strict=True))}
     codes = {name: torch.where(value >= 0, 1, -1).to(torch.int8) for name, value in codes.items()}
     assert np.array_equal(codes["attack"].numpy(), np.roll(own[rows].numpy(), 3, axis=0))
@@ -112,11 +115,11 @@ def test_rows_against_a_naive_computation(
 
 
 def test_shares_are_of_the_white_box_drop(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
-    candidates = [swap(pairs, split, "image", shift) for shift in range(1, 12)]
-    drops = [outcome("image", {"attack": delta}).rows[2].drop for delta in candidates]
+    candidates = [swap(pairs, split, Modality.image, shift) for shift in range(1, 12)]
+    drops = [outcome(Modality.image, {"attack": delta}).rows[2].drop for delta in candidates]
     strongest, weakest = int(np.argmax(drops)), int(np.argmin(drops))
     assert drops[strongest] > 0
-    found = outcome("image", {"attack": candidates[weakest], "white_box": candidates[strongest]}).rows
+    found = outcome(Modality.image, {"attack": candidates[weakest], "white_box": candidates[strongest]}).rows
     assert found[3].share_of_white_box == 1.0
     assert found[2].share_of_white_box == pytest.approx(drops[weakest] / drops[strongest])
     assert found[0].share_of_white_box is None
@@ -125,25 +128,25 @@ def test_shares_are_of_the_white_box_drop(outcome: Callable[..., DirectionOutcom
         candidates[weakest] if drops[weakest] <= 0 else torch.zeros(12, 3, 16, 16),
         torch.zeros(12, 3, 16, 16),
     ):
-        found = outcome("image", {"attack": candidates[strongest], "white_box": bound}).rows
+        found = outcome(Modality.image, {"attack": candidates[strongest], "white_box": bound}).rows
         assert [row.share_of_white_box for row in found] == [None] * 4
 
 
 def test_no_share_without_a_white_box(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
-    found = outcome("image", {"attack": swap(pairs, split, "image", 1)})
+    found = outcome(Modality.image, {"attack": swap(pairs, split, Modality.image, 1)})
     assert [row.query for row in found.rows] == ["clean", "noise", "attack"]
     assert [row.share_of_white_box for row in found.rows] == [None] * 3
 
 
 def test_clean_rows_and_no_change(outcome: Callable[..., DirectionOutcome]) -> None:
-    clean, _, attack = outcome("image", {"attack": torch.zeros(12, 3, 16, 16)}).rows
+    clean, _, attack = outcome(Modality.image, {"attack": torch.zeros(12, 3, 16, 16)}).rows
     assert (clean.drop, clean.distance, clean.linf, clean.rms, clean.psnr, clean.ssim) == (0, 0, 0, 0, None, None)
     assert (attack.map, attack.drop, attack.distance, attack.rms, attack.psnr) == (clean.map, 0, 0, 0, None)
 
 
 def test_two_measurements_are_equal(outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split) -> None:
-    deltas = {"attack": swap(pairs, split, "text", 2)}
-    assert outcome("text", deltas).rows == outcome("text", deltas).rows
+    deltas = {"attack": swap(pairs, split, Modality.text, 2)}
+    assert outcome(Modality.text, deltas).rows == outcome(Modality.text, deltas).rows
 
 
 def test_a_wanted_label_is_measured_beside(
@@ -156,7 +159,7 @@ def test_a_wanted_label_is_measured_beside(
     rows, database = split.query[:12], split.database
     wanted = torch.zeros(12, 3, dtype=torch.uint8)
     wanted[:, 1] = 1
-    found = outcome("image", {"attack": swap(pairs, split, "image", 3)}, wanted=wanted)
+    found = outcome(Modality.image, {"attack": swap(pairs, split, Modality.image, 3)}, wanted=wanted)
     kept = np.flatnonzero(pairs.labels[rows][:, 1] == 0)
     assert 0 < len(kept) < 12
     searched, labels = index.text_codes[database], pairs.labels[database]
@@ -165,7 +168,7 @@ def test_a_wanted_label_is_measured_beside(
         assert by_query[query] == pytest.approx(naive_map(codes[kept], wanted[kept], searched, labels), abs=1e-9)
     constant = torch.ones_like(searched)
     assert found.targeted_chance == pytest.approx(naive_map(constant[kept], wanted[kept], constant, labels), abs=1e-9)
-    plain = outcome("image", {"attack": swap(pairs, split, "image", 3)})
+    plain = outcome(Modality.image, {"attack": swap(pairs, split, Modality.image, 3)})
     assert plain.targeted_chance is None
     assert [replace(row, targeted_map=None) for row in found.rows] == list(plain.rows)
 
@@ -177,7 +180,7 @@ def test_edited_texts_are_sent_whole_and_their_words_counted(
     attack, noise = torch.zeros_like(texts), torch.zeros_like(texts)
     attack[:, 2] = 1 - 2 * texts[:, 2]
     noise[3, :2] = 1 - 2 * texts[3, :2]
-    found = outcome("text", {"attack": attack}, edits=RandomEdits(4, noise))
+    found = outcome(Modality.text, {"attack": attack}, edits=RandomEdits(4, noise))
     assert {row.query: row.words for row in found.rows} == {"clean": None, "noise": 2 / 12, "attack": 1.0}
     assert {row.query: row.epsilon for row in found.rows} == {"clean": 0.0, "noise": 4.0, "attack": 4.0}
     assert torch.equal(torch.cat(door.texts), torch.cat([texts + noise, texts + attack]))

@@ -4,6 +4,7 @@ from typing import Any
 
 from aach_lightning import cli
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.trace import measure_trace
 from aach_lightning.runtime.curves import read_rows
@@ -34,4 +35,4 @@ def test_a_trace_is_what_a_shorter_attack_does(compose_toy: Compose, tmp_path: P
 def test_edited_texts_have_no_steps_to_trace(compose_toy: Compose) -> None:
     config, nothing = compose_toy("evaluation.trace=[1]", "attack=aach_edits"), None
     parts: tuple[Any, ...] = (nothing,) * 4
-    assert measure_trace(config, [], *parts, "text", *parts[:2]) == ()  # type: ignore[misc]
+    assert measure_trace(config, [], *parts, Modality.text, *parts[:2]) == ()  # type: ignore[misc]

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,11 @@ from aach_lightning.config.answer import AnswerConfig
 from aach_lightning.config.choices import AnswerName
 from aach_lightning.config.method import HttpConfig
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, gallery_rows, make_split
+from aach_lightning.data.splits import gallery_rows
 from aach_lightning.data.texts import unnamed
 from aach_lightning.errors import ConfigError
-from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.serving.system import System
 from aach_lightning.targets.access import deployed_target, open_target
 from aach_lightning.targets.deployment import ensure_deployed
@@ -28,43 +27,36 @@ from tests.serving.conftest import KEY, Serving
 HTTP = ("target=http", "target.method.url=http://127.0.0.1:9", "evaluation.white_box=false")
 
 
-@pytest.fixture
-def split(toy_pairs: Pairs) -> Split:
-    return make_split(len(toy_pairs), 10, 40, seed=0)
-
-
 def test_a_run_against_a_service_finds_what_a_run_in_this_process_finds(
     start: Callable[..., Serving],
-    compose_toy: Callable[..., RunConfig],
+    toy_experiment: Callable[..., Experiment],
     toy_pairs: Pairs,
-    split: Split,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    here = compose_toy()
-    store = ArtifactStore(Path(here.paths.store))
-    trained = ensure_deployed(here, toy_pairs, split, store)
-    system = System(deployed_target(here, toy_pairs, trained), 16, 32, 16, toy_pairs.words, identity=trained.key)
+    here = toy_experiment()
+    trained = ensure_deployed(here)
+    system = System(deployed_target(here, trained), 16, 32, 16, toy_pairs.words, identity=trained.key)
     serving = start(system=system, items=64)
     monkeypatch.setenv("AACH_API_KEY", KEY)
-    there = compose_toy(*HTTP, f"target.method.url={serving.url}", "target.code_length=16")
-    remote = ensure_deployed(there, toy_pairs, split, store)
+    there = toy_experiment(*HTTP, f"target.method.url={serving.url}", "target.code_length=16")
+    remote = ensure_deployed(there)
     expected, found = CodeIndex.load(trained.path), CodeIndex.load(remote.path)
     assert torch.equal(found.image_codes, expected.image_codes)
     assert torch.equal(found.text_codes, expected.text_codes)
     report = read_report(remote)
     assert (report["index_items"], serving.charged) == (120, 120)
     assert report["validation_map"] == read_report(trained)["validation_map"]
-    assert ensure_deployed(there, toy_pairs, split, store).built is False
+    assert ensure_deployed(there).built is False
     assert serving.charged == 120
     batch = toy_pairs.batch(range(30))
     answers = []
-    for config, artifact in ((here, trained), (there, remote)):
-        black_box, door = open_target(config, toy_pairs, artifact)
+    for experiment, artifact in ((here, trained), (there, remote)):
+        black_box, door = open_target(experiment, artifact)
         answers.append((*black_box.query(batch.images, batch.texts), door.image_codes(batch.images)))
         assert (black_box.spent, black_box.paid, door.items) == (30, 30, 30)
     assert all(torch.equal(*both) for both in zip(*answers, strict=True))
-    lists, _ = open_target(replace(there, answer=AnswerConfig(AnswerName.topk, 20, 6)), toy_pairs, remote)
-    gallery = gallery_rows(split, 20, there.target.seed)
+    lists, _ = open_target(there.with_blocks(answer=AnswerConfig(AnswerName.topk, 20, 6)), remote)
+    gallery = gallery_rows(there.split, 20, there.config.target.seed)
     for ids, own, other in zip(
         lists.query(batch.images, batch.texts),
         (expected.image_codes, expected.text_codes),
@@ -99,19 +91,21 @@ def test_what_a_service_cannot_have_is_refused(compose_toy: Callable[..., RunCon
     assert said in str(raised.value)
 
 
-def test_a_service_made_for_something_else_is_refused(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy(*HTTP, "target.code_length=16")
-    method = config.target.method
+def test_a_service_made_for_something_else_is_refused(
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs
+) -> None:
+    here = toy_experiment(*HTTP, "target.code_length=16")
+    method = here.config.target.method
     assert isinstance(method, HttpConfig)
     system = System(torch.nn.Identity(), 16, 32, 16, toy_pairs.words, identity="x")  # type: ignore[arg-type]
     about: dict[str, Any] = vars(system.about(64))
-    check_about(about, config, method, toy_pairs)
-    check_about({**about, "words_hash": None}, config, method, toy_pairs)
-    check_about(about, config, method, replace(toy_pairs, words=unnamed(16)))
+    check_about(about, here, method)
+    check_about({**about, "words_hash": None}, here, method)
+    check_about(about, replace(here, pairs=replace(toy_pairs, words=unnamed(16))), method)
     wrong = {"code_length": 32, "image_size": 64, "text_width": 9, "words_hash": "0", "most_items": 15}
     for key, value in wrong.items():
         with pytest.raises(ConfigError) as raised:
-            check_about({**about, key: value}, config, method, toy_pairs)
+            check_about({**about, key: value}, here, method)
         assert str(raised.value).count("\n") == 1, key
     with pytest.raises(ConfigError, match=r"target\.method\.items=15"):
-        check_about(wrong, config, method, toy_pairs)
+        check_about(wrong, here, method)

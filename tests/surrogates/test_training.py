@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split, budget_order, gallery_rows, make_split
+from aach_lightning.data.splits import budget_order, gallery_rows, make_split
 from aach_lightning.errors import ConfigError
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
@@ -19,7 +21,6 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.surrogates import training
 from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.surrogates.networks import build_surrogate
-from aach_lightning.surrogates.queries import queried_rows
 from aach_lightning.surrogates.selection import spread_out
 from aach_lightning.surrogates.training import _depends_on, ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.answers import RankedAnswers
@@ -61,9 +62,9 @@ class Site:
     """A target behind a real door, and a store, below one folder."""
 
     def __init__(self, config: RunConfig, pairs: Pairs, folder: Path) -> None:
-        self.config, self.pairs = config, pairs
-        self.split: Split = make_split(len(pairs), 10, 40, seed=0)
-        self.store = ArtifactStore(folder / "store")
+        split = make_split(len(pairs), 10, 40, seed=0)
+        self.experiment = Experiment(config, pairs, split, ArtifactStore(folder / "store"))
+        self.config, self.pairs, self.split = config, pairs, split
         self.target = CountingTarget().eval()
         self.folder = folder
 
@@ -73,7 +74,7 @@ class Site:
         )
 
     def ensure(self) -> Artifact:
-        return ensure_surrogate(self.config, self.pairs, self.split, TARGET, self.door(), self.store)
+        return ensure_surrogate(self.experiment, TARGET, self.door())
 
 
 @pytest.fixture
@@ -84,25 +85,24 @@ def site(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path
     return opened
 
 
-def test_budgets_are_nested_in_the_train_part() -> None:
-    split = make_split(60, 10, 40, seed=0)
-    small, large = queried_rows(split, 7, seed=1), queried_rows(split, 25, seed=1)
-    assert large[:7].tolist() == small.tolist()
-    assert len(set(large.tolist())) == 25
-    assert set(large.tolist()) <= set(split.train.tolist())
-    assert queried_rows(split, 7, seed=2).tolist() != small.tolist()
+def test_budgets_are_nested_in_the_train_part(toy_experiment: Callable[..., Experiment]) -> None:
+    small, large = toy_experiment("seed=1", "budget.pairs=7"), toy_experiment("seed=1", "budget.pairs=25")
+    assert large.queried[:7].tolist() == small.queried.tolist()
+    assert len(set(large.queried.tolist())) == 25
+    assert set(large.queried.tolist()) <= set(large.split.train.tolist())
+    assert toy_experiment("seed=2", "budget.pairs=7").queried.tolist() != small.queried.tolist()
 
 
 def test_the_surrogate_stage_keeps_answers_network_and_price(site: Callable[..., Site]) -> None:
     here = site("one")
     artifact = here.ensure()
     answers = load_answers(artifact)
-    assert answers.rows.tolist() == queried_rows(here.split, 30, 0).tolist()
+    assert answers.rows.tolist() == here.experiment.queried.tolist()
     assert answers.spent == here.door().spent_pairs == here.target.sent == 30
     batch = here.pairs.batch(answers.rows)
     assert torch.equal(answers.image_codes, binary_codes(here.target.hash_images(batch.images)))
     assert torch.equal(answers.text_codes, binary_codes(here.target.hash_texts(batch.texts)))
-    network = load_surrogate(here.config, here.pairs, artifact)
+    network = load_surrogate(here.experiment, artifact)
     assert not any(module.training for module in network.modules())
     stored = load_tensors(artifact.path / "network.safetensors")
     assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
@@ -130,7 +130,7 @@ def test_what_a_surrogate_depends_on_gives_another(site: Callable[..., Site], ch
                 seen.update(depends_on)
                 return Artifact(self.root, "", built=False)
 
-        here.store = Recording(here.folder)
+        here.experiment = replace(here.experiment, store=Recording(here.folder))
         here.ensure()
         return seen
 
@@ -175,7 +175,7 @@ def test_a_frozen_backbone_leaves_the_stage_as_it_came(site: Callable[..., Site]
     for overrides in ((), RESTLESS):
         here = site(f"frozen-{len(overrides)}", *overrides, "surrogate.image_net.frozen=true")
         trained = load_tensors(here.ensure().path / "network.safetensors")
-        fresh = build_surrogate(here.config, here.pairs).state_dict()
+        fresh = build_surrogate(here.experiment).state_dict()
         same = {name for name, value in trained.items() if torch.equal(value, fresh[name])}
         assert {name for name in fresh if name.startswith("image.backbone.")} <= same
         assert "image.head.2.weight" not in same
@@ -185,12 +185,12 @@ def test_a_frozen_backbone_leaves_the_stage_as_it_came(site: Callable[..., Site]
 def test_an_ensemble_has_each_net_with_each_seed(site: Callable[..., Site]) -> None:
     second = ("+image_net@surrogate.members.second=small_cnn", "+surrogate.members.second.backbone.width=64")
     here = site("ensemble", *second, "surrogate.seeds=2")
-    network = load_surrogate(here.config, here.pairs, here.ensure())
+    network = load_surrogate(here.experiment, here.ensure())
     assert isinstance(network, EnsembleNetwork)
     assert [member.feature_width for member in network.members] == [32, 64, 32, 64]
     assert here.target.sent == 30
-    fresh = build_surrogate(here.config, here.pairs)
-    alone = build_surrogate(site("alone").config, here.pairs).state_dict()
+    fresh = build_surrogate(here.experiment)
+    alone = build_surrogate(site("alone").experiment).state_dict()
     assert all(torch.equal(value, alone[name]) for name, value in fresh.members[0].state_dict().items())
     first, third = (fresh.members[number].state_dict()["image.head.2.weight"] for number in (0, 2))
     assert not torch.equal(first, third)
@@ -208,9 +208,9 @@ def test_frozen_members_are_read_once(site: Callable[..., Site], monkeypatch: py
         return original(self, batch, batch_index)
 
     monkeypatch.setattr(SurrogateModule, "training_step", recording)
-    trained = load_surrogate(here.config, here.pairs, here.ensure())
+    trained = load_surrogate(here.experiment, here.ensure())
     assert {shape[1:] for shape in shapes} == {torch.Size([64])}
-    fresh = build_surrogate(here.config, here.pairs)
+    fresh = build_surrogate(here.experiment)
     for member, before in zip(trained.members, fresh.members, strict=True):
         old, new = before.state_dict(), member.state_dict()
         assert all(torch.equal(value, new[name]) for name, value in old.items() if "image.backbone" in name)
@@ -229,7 +229,7 @@ def test_labels_of_public_pairs_cost_no_query(site: Callable[..., Site]) -> None
 
 def test_labels_need_pairs_outside_the_train_part(site: Callable[..., Site]) -> None:
     here = site("labels", *LABELS)
-    here.split = make_split(len(here.pairs), 10, 50, seed=0)
+    here.experiment = replace(here.experiment, split=make_split(len(here.pairs), 10, 50, seed=0))
     with pytest.raises(ConfigError, match=r"smaller split\.train"):
         here.ensure()
 
@@ -241,7 +241,7 @@ def test_chosen_pairs_are_m_of_the_train_part_and_paid_once(site: Callable[..., 
     answers = load_answers(artifact)
     assert len(set(answers.rows.tolist())) == len(answers.rows) == 30
     assert set(answers.rows.tolist()) <= set(here.split.train.tolist())
-    assert answers.rows.tolist() != queried_rows(here.split, 30, 0).tolist()
+    assert answers.rows.tolist() != here.experiment.queried.tolist()
     batch = here.pairs.batch(answers.rows)
     assert torch.equal(answers.image_codes, binary_codes(here.target.hash_images(batch.images)))
     here.target.sent -= 30
@@ -257,7 +257,7 @@ def test_coverage_is_nested_and_spread_over_the_features_of_the_untrained_surrog
     assert chosen[30][:8].tolist() == chosen[8].tolist()
     here = site("features")
     pool = budget_order(here.split, 0)
-    network = build_surrogate(here.config, here.pairs).eval()
+    network = build_surrogate(here.experiment).eval()
     with torch.no_grad():
         features = network.image.backbone(here.pairs.batch(pool).images)  # type: ignore[operator, union-attr]
     assert pool[spread_out(features, 8).numpy()].tolist() == chosen[8].tolist()
@@ -266,9 +266,11 @@ def test_coverage_is_nested_and_spread_over_the_features_of_the_untrained_surrog
 def test_uncertainty_sends_a_random_share_first(site: Callable[..., Site]) -> None:
     here = site("one", "budget.selection=uncertainty", "budget.first_share=0.4")
     rows = load_answers(here.ensure()).rows
-    assert rows[:12].tolist() == queried_rows(here.split, 12, 0).tolist()
-    first = next(path for path in (here.store.root / "surrogate").glob("*/spent.json") if len(spent_rows(path)) == 12)
-    network = build_surrogate(here.config, here.pairs)
+    assert rows[:12].tolist() == budget_order(here.split, 0)[:12].tolist()
+    first = next(
+        path for path in (here.experiment.store.root / "surrogate").glob("*/spent.json") if len(spent_rows(path)) == 12
+    )
+    network = build_surrogate(here.experiment)
     load_weights(network, first.parent / "network.safetensors")
     rest = [row for row in budget_order(here.split, 0).tolist() if row not in rows[:12].tolist()]
     batch = here.pairs.batch(rest)
@@ -318,8 +320,8 @@ def test_a_killed_choice_sends_the_same_pairs_again(
 @pytest.mark.parametrize("choice", ["surrogate=ranking", "surrogate=transfer", "mining=semi_hard", "mining=batch_all"])
 def test_every_way_to_learn_trains(site: Callable[..., Site], choice: str) -> None:
     here = site("one", choice)
-    network = load_surrogate(here.config, here.pairs, here.ensure())
-    fresh = build_surrogate(here.config, here.pairs).state_dict()
+    network = load_surrogate(here.experiment, here.ensure())
+    fresh = build_surrogate(here.experiment).state_dict()
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, fresh[name])}
     assert "image.head.2.weight" in changed
     assert here.target.sent == (0 if choice == "surrogate=transfer" else 30)
@@ -363,7 +365,7 @@ def test_lists_are_kept_and_codes_are_estimates(listed: Callable[..., ListedSite
     here = listed("one", *form, "surrogate.seeds=2")
     artifact = here.ensure()
     answers = load_answers(artifact)
-    assert answers.rows.tolist() == queried_rows(here.split, 30, 0).tolist()
+    assert answers.rows.tolist() == here.experiment.queried.tolist()
     assert answers.gallery.tolist() == here.gallery
     assert not set(here.gallery) & set(here.split.query.tolist())
     assert answers.spent == here.door().spent_pairs == here.target.sent == 30
@@ -374,7 +376,7 @@ def test_lists_are_kept_and_codes_are_estimates(listed: Callable[..., ListedSite
     assert torch.equal(kept["text_lists"], texts)
     assert answers.image_codes.shape == answers.text_codes.shape == (30, BITS)
     assert not torch.equal(answers.image_codes, binary_codes(here.target.hash_images(batch.images)))
-    assert isinstance(load_surrogate(here.config, here.pairs, artifact), EnsembleNetwork)
+    assert isinstance(load_surrogate(here.experiment, artifact), EnsembleNetwork)
 
 
 @pytest.mark.parametrize("surrogate", ["default", "ranking"])
@@ -389,19 +391,19 @@ def test_what_is_revealed_makes_another_surrogate(listed: Callable[..., ListedSi
 
 
 def test_codes_and_what_asks_nothing_have_the_keys_that_they_had(
-    site: Callable[..., Site], compose_toy: Callable[..., RunConfig]
+    site: Callable[..., Site], toy_experiment: Callable[..., Experiment]
 ) -> None:
-    plain = _depends_on(compose_toy(), TARGET)
+    plain = _depends_on(toy_experiment(), TARGET)
     assert "answer" not in plain
-    assert _depends_on(compose_toy("answer.gallery=7"), TARGET) == plain
-    assert _depends_on(compose_toy(*LABELS, *RANKS), TARGET) == _depends_on(compose_toy(*LABELS), TARGET)
-    assert _depends_on(compose_toy(*RANKS), TARGET)["answer"] == {"name": "ranks", "gallery": 20}
-    assert _depends_on(compose_toy(*TOP), TARGET)["answer"] == {"name": "topk", "gallery": 20, "k": 5}
+    assert _depends_on(toy_experiment("answer.gallery=7"), TARGET) == plain
+    assert _depends_on(toy_experiment(*LABELS, *RANKS), TARGET) == _depends_on(toy_experiment(*LABELS), TARGET)
+    assert _depends_on(toy_experiment(*RANKS), TARGET)["answer"] == {"name": "ranks", "gallery": 20}
+    assert _depends_on(toy_experiment(*TOP), TARGET)["answer"] == {"name": "topk", "gallery": 20, "k": 5}
     assert not len(load_answers(site("codes").ensure()).gallery)
 
 
 def test_pairs_may_be_chosen_by_what_was_learned_from_lists(listed: Callable[..., ListedSite]) -> None:
     here = listed("one", *TOP, "budget.selection=uncertainty")
     answers = load_answers(here.ensure())
-    assert answers.rows.tolist() != queried_rows(here.split, 30, 0).tolist()
+    assert answers.rows.tolist() != here.experiment.queried.tolist()
     assert len(set(answers.rows.tolist())) == answers.spent == here.target.sent == 30

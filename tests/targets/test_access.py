@@ -1,15 +1,14 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, gallery_rows, make_split
 from aach_lightning.errors import ConfigError
-from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets import access
 from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.blackbox import BudgetExceeded
@@ -22,12 +21,14 @@ def split(toy_pairs: Pairs) -> Split:
 
 
 @pytest.fixture
-def artifact(toy_config: RunConfig, toy_pairs: Pairs, split: Split) -> Artifact:
-    return ensure_target(toy_config, toy_pairs, split, ArtifactStore(Path(toy_config.paths.store)))
+def artifact(toy_experiment: Callable[..., Experiment]) -> Artifact:
+    return ensure_target(toy_experiment())
 
 
-def test_both_doors_give_the_codes_of_the_index(toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact) -> None:
-    black_box, door = open_target(toy_config, toy_pairs, artifact)
+def test_both_doors_give_the_codes_of_the_index(
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact
+) -> None:
+    black_box, door = open_target(toy_experiment(), artifact)
     index = CodeIndex.load(artifact.path)
     batch = toy_pairs.batch(range(30))
     images, texts = black_box.query(batch.images, batch.texts)
@@ -39,14 +40,14 @@ def test_both_doors_give_the_codes_of_the_index(toy_config: RunConfig, toy_pairs
     assert (black_box.spent, door.items) == (30, 120)
 
 
-def test_the_budget_is_m_pairs(toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact) -> None:
-    black_box, _ = open_target(toy_config, toy_pairs, artifact)
+def test_the_budget_is_m_pairs(toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact) -> None:
+    black_box, _ = open_target(toy_experiment(), artifact)
     assert black_box.budget == 30
     batch = toy_pairs.batch(range(31))
     with pytest.raises(BudgetExceeded, match="31 new queries"):
         black_box.query(batch.images, batch.texts)
     black_box.query(batch.images[:30], batch.texts[:30])
-    again, _ = open_target(toy_config, toy_pairs, artifact)
+    again, _ = open_target(toy_experiment(), artifact)
     assert again.spent == 30
     again.query(batch.images[:30], batch.texts[:30])
     with pytest.raises(BudgetExceeded):
@@ -56,10 +57,10 @@ def test_the_budget_is_m_pairs(toy_config: RunConfig, toy_pairs: Pairs, artifact
 
 @pytest.mark.parametrize(("modality", "anchors"), [("image", 6), ("text", 6), ("both", 12)])
 def test_query_anchors_cost_one_query_for_each_item(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, modality: str, anchors: int
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact, modality: str, anchors: int
 ) -> None:
-    config = compose_toy("attack.query_anchor=true", f"attack.modality={modality}")
-    black_box, _ = open_target(config, toy_pairs, artifact)
+    config = toy_experiment("attack.query_anchor=true", f"attack.modality={modality}")
+    black_box, _ = open_target(config, artifact)
     assert black_box.budget == 30 + anchors
     batch = toy_pairs.batch(range(60))
     black_box.query(batch.images[:30], batch.texts[:30])
@@ -74,42 +75,42 @@ def test_query_anchors_cost_one_query_for_each_item(
 
 
 def test_runs_that_send_the_same_share_a_count_and_others_do_not(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact
 ) -> None:
     batch = toy_pairs.batch(range(20))
-    first, _ = open_target(compose_toy(), toy_pairs, artifact)
+    first, _ = open_target(toy_experiment(), artifact)
     first.query(batch.images, batch.texts)
-    same, _ = open_target(compose_toy("attack.epsilon=4", "surrogate.epochs=9"), toy_pairs, artifact)
+    same, _ = open_target(toy_experiment("attack.epsilon=4", "surrogate.epochs=9"), artifact)
     assert same.spent == 20
     for change in ("seed=1", "budget.pairs=25", "attack.query_anchor=true"):
-        other, _ = open_target(compose_toy(change), toy_pairs, artifact)
+        other, _ = open_target(toy_experiment(change), artifact)
         assert (other.spent, other.paid) == (0, 20), change
         other.query(batch.images[:5], batch.texts[:5])  # answered from the ledger, and still this run's own price
         assert (other.spent, other.paid) == (5, 20), change
 
 
 def test_the_network_is_put_where_the_doors_compute(
-    toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
 
     def recorded(target: torch.nn.Module, *_: object, device: torch.device, **__: object) -> None:
         seen.append(({parameter.device for parameter in target.parameters()}, device))
 
-    monkeypatch.setattr(access, "compute_device", lambda config: torch.device("meta"))
+    monkeypatch.setattr(Experiment, "device", torch.device("meta"))
     monkeypatch.setattr(access, "BlackBox", recorded)
     monkeypatch.setattr(access, "EvaluationDoor", lambda target, bits, device: recorded(target, device=device))
-    open_target(toy_config, toy_pairs, artifact)
+    open_target(toy_experiment(), artifact)
     assert seen == [({torch.device("meta")}, torch.device("meta"))] * 2
 
 
 def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(
-    toy_config: RunConfig, toy_pairs: Pairs, artifact: Artifact
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact
 ) -> None:
-    black_box, _ = open_target(toy_config, toy_pairs, artifact)
+    black_box, _ = open_target(toy_experiment(), artifact)
     batch = toy_pairs.batch([0])
     black_box.query(batch.images, batch.texts)
-    files = [file.name for file in (Path(toy_config.paths.store) / "ledger").iterdir() if file.suffix == ".ledger"]
+    files = [file.name for file in (toy_experiment().store.root / "ledger").iterdir() if file.suffix == ".ledger"]
     assert files == [f"{artifact.key}.ledger"]
     manifest = json.loads((artifact.path / "artifact.json").read_text())
     assert not any("ledger" in name for name in manifest["files"])
@@ -117,20 +118,20 @@ def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(
 
 @pytest.mark.parametrize(("modality", "directions"), [("image", 1), ("text", 1), ("both", 2)])
 def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, modality: str, directions: int
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact, modality: str, directions: int
 ) -> None:
-    def config(*overrides: str) -> RunConfig:
-        return compose_toy("attack=square", f"attack.modality={modality}", "attack.queries=13", *overrides)
+    def config(*overrides: str) -> Experiment:
+        return toy_experiment("attack=square", f"attack.modality={modality}", "attack.queries=13", *overrides)
 
     batch = toy_pairs.batch(range(40))
-    of_pairs, _ = open_target(config(), toy_pairs, artifact)
+    of_pairs, _ = open_target(config(), artifact)
     of_pairs.query(batch.images[:20], batch.texts[:20])
-    black_box, _ = open_for_search(config(), toy_pairs, artifact)
+    black_box, _ = open_for_search(config(), artifact)
     assert (black_box.budget, black_box.spent) == (13 * directions, 0)
     black_box.query_images(batch.images[: 13 * directions])
     with pytest.raises(BudgetExceeded):
         black_box.query_images(batch.images[35:36])
-    again, _ = open_for_search(config("surrogate.epochs=9", "attack.batch_size=3"), toy_pairs, artifact)
+    again, _ = open_for_search(config("surrogate.epochs=9", "attack.batch_size=3"), artifact)
     assert (again.spent, again.spent_pairs) == (13 * directions, 0)
     changes = [
         "seed=1",
@@ -142,7 +143,7 @@ def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
         "attack.text_epsilon=0.3",
     ]
     for change in changes:
-        changed, _ = open_for_search(config(change), toy_pairs, artifact)
+        changed, _ = open_for_search(config(change), artifact)
         unseen = {"image": "attack.text_epsilon=0.3", "text": "attack.epsilon=4"}.get(modality)
         assert changed.spent == (13 if change == unseen else 0), change
     assert of_pairs.spent == 20
@@ -150,18 +151,18 @@ def test_a_search_has_a_budget_of_its_own_and_needs_no_pairs(
 
 @pytest.mark.parametrize("selection", ["coverage", "uncertainty"])
 def test_runs_whose_surrogates_choose_other_pairs_have_budgets_of_their_own(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, artifact: Artifact, selection: str
+    toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact, selection: str
 ) -> None:
     everything = toy_pairs.batch(range(60))
     chosen = f"budget.selection={selection}"
     runs = [(), (chosen,), (chosen, "surrogate.epochs=3"), (chosen, "seed=1")]
     for number, overrides in enumerate(runs):
-        door, _ = open_target(compose_toy(*overrides), toy_pairs, artifact)
+        door, _ = open_target(toy_experiment(*overrides), artifact)
         assert door.spent == 0
         rows = slice(number * 10, number * 10 + 30)
         door.query(everything.images[rows], everything.texts[rows])
         assert door.spent == 30
-    again, _ = open_target(compose_toy(chosen, "attack.epsilon=4"), toy_pairs, artifact)
+    again, _ = open_target(toy_experiment(chosen, "attack.epsilon=4"), artifact)
     assert again.spent == 30
     with pytest.raises(BudgetExceeded):
         again.query(everything.images[50:51], everything.texts[50:51])
@@ -169,10 +170,15 @@ def test_runs_whose_surrogates_choose_other_pairs_have_budgets_of_their_own(
 
 @pytest.mark.parametrize(("answer", "length"), [("ranks", 20), ("topk", 5)])
 def test_a_door_that_ranks_answers_with_the_gallery_of_the_index(
-    compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, split: Split, artifact: Artifact, answer: str, length: int
+    toy_experiment: Callable[..., Experiment],
+    toy_pairs: Pairs,
+    split: Split,
+    artifact: Artifact,
+    answer: str,
+    length: int,
 ) -> None:
     of_lists = (f"answer={answer}", "answer.gallery=20", "answer.k=5")
-    black_box, door = open_target(compose_toy(*of_lists), toy_pairs, artifact)
+    black_box, door = open_target(toy_experiment(*of_lists), artifact)
     index, batch = CodeIndex.load(artifact.path), toy_pairs.batch(range(30))
     gallery = gallery_rows(split, 20, 0)
     assert gallery.tolist() == gallery_rows(split, 30, 0)[:20].tolist() != gallery_rows(split, 20, 1).tolist()
@@ -183,11 +189,11 @@ def test_a_door_that_ranks_answers_with_the_gallery_of_the_index(
         assert found.shape == (30, length)
         assert torch.equal(away.gather(1, found), away.sort(dim=1).values[:, :length])
     assert torch.equal(door.image_codes(batch.images), index.image_codes[:30])  # measurements see what they saw
-    again, _ = open_target(compose_toy(*of_lists, "attack.epsilon=4"), toy_pairs, artifact)
+    again, _ = open_target(toy_experiment(*of_lists, "attack.epsilon=4"), artifact)
     assert (again.spent, again.paid, black_box.budget) == (30, 30, 30)
-    of_codes, _ = open_target(compose_toy(), toy_pairs, artifact)
+    of_codes, _ = open_target(toy_experiment(), artifact)
     assert (of_codes.spent, of_codes.paid) == (0, 0)
-    others, _ = open_target(compose_toy(*of_lists, "answer.gallery=21"), toy_pairs, artifact)
+    others, _ = open_target(toy_experiment(*of_lists, "answer.gallery=21"), artifact)
     assert (others.spent, others.paid) == (0, 0)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.defences import JPEG, BitDepth, MedianFilter, RandomResize
@@ -35,20 +36,21 @@ def split(toy_pairs: Pairs) -> Split:
 @pytest.fixture
 def build(
     compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, split: Split
-) -> Callable[..., tuple[RunConfig, Artifact]]:
-    def built(*overrides: str) -> tuple[RunConfig, Artifact]:
+) -> Callable[..., tuple[Experiment, Artifact]]:
+    def built(*overrides: str) -> tuple[Experiment, Artifact]:
         config = compose_toy(*overrides)
-        return config, ensure_deployed(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
+        here = Experiment(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
+        return here, ensure_deployed(here)
 
     return built
 
 
 def test_without_a_defence_it_is_the_trained_target(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs, split: Split
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs, split: Split
 ) -> None:
-    config, deployed = build()
-    store = ArtifactStore(Path(config.paths.store))
-    assert ensure_target(config, toy_pairs, split, store).path == deployed.path
+    here, deployed = build()
+    store = here.store
+    assert ensure_target(here).path == deployed.path
     assert [path.name for path in store.root.iterdir()] == ["target"]
     depends_on = json.loads((deployed.path / "artifact.json").read_text())["depends_on"]
     assert not {"defence", "adversarial"} & set(depends_on["config"])
@@ -56,19 +58,19 @@ def test_without_a_defence_it_is_the_trained_target(
 
 @pytest.mark.parametrize("name", DEFENCES)
 def test_a_defended_target_answers_as_its_network_does_to_defended_images(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs, split: Split, name: str
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs, split: Split, name: str
 ) -> None:
     overrides, defence = DEFENCES[name]
     plain = CodeIndex.load(build()[1].path)
-    config, artifact = build(*overrides)
-    index, network = CodeIndex.load(artifact.path), load_target(config.target, toy_pairs, artifact)
+    here, artifact = build(*overrides)
+    index, network = CodeIndex.load(artifact.path), load_target(here, artifact)
     batch = toy_pairs.batch(range(60))
     with torch.no_grad():
         expected = binary_codes(network.hash_images(defence(batch.images)))
     assert torch.equal(index.image_codes, expected)
     assert not torch.equal(index.image_codes, plain.image_codes)
     assert torch.equal(index.text_codes, plain.text_codes)
-    black_box, door = open_target(config, toy_pairs, artifact)
+    black_box, door = open_target(here, artifact)
     images, texts = black_box.query(batch.images[:30], batch.texts[:30])
     assert torch.equal(images, expected[:30])
     assert torch.equal(texts, plain.text_codes[:30])
@@ -81,7 +83,7 @@ def test_a_defended_target_answers_as_its_network_does_to_defended_images(
 
 
 def test_the_target_is_trained_once_for_all_defences(
-    build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, runs = training._train, []
     monkeypatch.setattr(training, "_train", lambda *arguments: (runs.append(1), original(*arguments)))
@@ -95,28 +97,30 @@ def test_the_target_is_trained_once_for_all_defences(
     assert (again.key, again.built) == (built[1].key, False)
 
 
-def test_another_defence_has_another_ledger(build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs) -> None:
+def test_another_defence_has_another_ledger(
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs
+) -> None:
     batch, files = toy_pairs.batch(range(5)), set()
     for overrides in ((), *(overrides for overrides, _ in DEFENCES.values())):
-        config, artifact = build(*overrides)
-        black_box, _ = open_target(config, toy_pairs, artifact)
+        here, artifact = build(*overrides)
+        black_box, _ = open_target(here, artifact)
         assert (black_box.spent, black_box.paid) == (0, 0)
         black_box.query(batch.images, batch.texts)
         files.add(f"{artifact.key}.ledger")
-    ledgers = Path(config.paths.store) / "ledger"
+    ledgers = here.store.root / "ledger"
     assert {path.name for path in ledgers.glob("*.ledger")} == files
     assert len(files) == 5
     first, second = sorted(files)[:2]
     (ledgers / first).replace(ledgers / second)
     for overrides in ((), *(overrides for overrides, _ in DEFENCES.values())):
-        config, artifact = build(*overrides)
+        here, artifact = build(*overrides)
         if f"{artifact.key}.ledger" == second:
             with pytest.raises(LedgerMismatch):
-                open_target(config, toy_pairs, artifact)[0].query(batch.images, batch.texts)
+                open_target(here, artifact)[0].query(batch.images, batch.texts)
 
 
 def test_weights_are_copied_where_they_cannot_be_linked(
-    build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object) -> None:
         raise OSError("no links here")
@@ -132,7 +136,7 @@ def test_weights_are_copied_where_they_cannot_be_linked(
 
 
 def test_a_target_that_has_learned_keeps_its_map_behind_a_mild_defence_and_answers_noise_differently(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs
 ) -> None:
     learning = ("target.epochs=12", "target.image_lr=0.01", "target.text_lr=0.01")
     mild = {
@@ -144,10 +148,10 @@ def test_a_target_that_has_learned_keeps_its_map_behind_a_mild_defence_and_answe
     batch = toy_pairs.batch(range(60))
     signs = torch.randint(0, 2, batch.images.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     noisy = (batch.images + 16 / 255 * signs).clamp(0, 1)
-    config, artifact = build(*learning)
-    expected = open_target(config, toy_pairs, artifact)[1].image_codes(noisy)
+    here, artifact = build(*learning)
+    expected = open_target(here, artifact)[1].image_codes(noisy)
     assert plain > 0.9
     for name, value in mild.items():
-        config, artifact = build(*learning, f"target/defence={name}", value)
+        here, artifact = build(*learning, f"target/defence={name}", value)
         assert read_report(artifact)["validation_map"]["i2t"] > plain - 0.05, name
-        assert not torch.equal(open_target(config, toy_pairs, artifact)[1].image_codes(noisy), expected), name
+        assert not torch.equal(open_target(here, artifact)[1].image_codes(noisy), expected), name

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,8 @@ import torch
 from torch import Tensor
 
 from aach_lightning.config.schema import RunConfig
-from aach_lightning.data.load import load_pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.protocol import split_pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.retrieval import mean_average_precision
@@ -40,27 +40,28 @@ def split(toy_pairs: Pairs) -> Split:
 @pytest.fixture
 def build(
     compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, split: Split, tmp_path: Path
-) -> Callable[..., tuple[RunConfig, Artifact]]:
-    def built(*overrides: str, store: str = "store") -> tuple[RunConfig, Artifact]:
+) -> Callable[..., tuple[Experiment, Artifact]]:
+    def built(*overrides: str, store: str = "store") -> tuple[Experiment, Artifact]:
         config = compose_toy(*overrides, f"paths.store={tmp_path / store}")
-        return config, ensure_deployed(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        here = Experiment(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        return here, ensure_deployed(here)
 
     return built
 
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_hardened_target_is_an_artifact_of_its_own_made_from_the_clean_one(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs, name: str, tmp_path: Path
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs, name: str, tmp_path: Path
 ) -> None:
     clean = build()[1]
-    config, hardened = build(*BOTH[name])
+    here, hardened = build(*BOTH[name])
     assert hardened.path.parent.name == "hardened"
     assert json.loads((hardened.path / "artifact.json").read_text())["depends_on"]["target"] == clean.key
     assert len(list((tmp_path / "store" / "target").glob("*/"))) == 1
     files = {str(path.relative_to(hardened.path)) for path in hardened.path.rglob("*")}
     expected = {"network.safetensors", "index.safetensors", "report.json", "split.json", "vocabulary.txt"}
     assert files == {*expected, "artifact.json"}
-    network, index = load_target(config.target, toy_pairs, hardened), CodeIndex.load(hardened.path)
+    network, index = load_target(here, hardened), CodeIndex.load(hardened.path)
     batch = toy_pairs.batch(range(60))
     with torch.no_grad():
         images, texts = network(batch.images, batch.texts)
@@ -70,13 +71,13 @@ def test_a_hardened_target_is_an_artifact_of_its_own_made_from_the_clean_one(
     before, after = (load_tensors(artifact.path / "network.safetensors") for artifact in (clean, hardened))
     assert before.keys() == after.keys()
     assert all(not torch.equal(before[key], after[key]) for key in before if before[key].ndim > 1)
-    black_box, _ = open_target(config, toy_pairs, hardened)
+    black_box, _ = open_target(here, hardened)
     assert torch.equal(black_box.query(batch.images[:3], batch.texts[:3])[0], index.image_codes[:3])
     assert (tmp_path / "store" / "ledger" / f"{hardened.key}.ledger").exists()
 
 
 def test_what_a_hardened_target_depends_on(
-    build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, runs = training._train, []
     monkeypatch.setattr(training, "_train", lambda *arguments: (runs.append(1), original(*arguments)))
@@ -94,7 +95,7 @@ def test_what_a_hardened_target_depends_on(
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_backbone_that_was_frozen_learns_unless_it_is_told_not_to(
-    build: Callable[..., tuple[RunConfig, Artifact]], kept: bool
+    build: Callable[..., tuple[Experiment, Artifact]], kept: bool
 ) -> None:
     frozen = "target.image_net.frozen=true"
     clean, hardened = build(frozen)[1], build(frozen, *PGD, f"target.adversarial.frozen={kept}")[1]
@@ -108,7 +109,7 @@ def test_a_backbone_that_was_frozen_learns_unless_it_is_told_not_to(
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_killed_hardening_ends_with_bit_equal_weights(
-    build: Callable[..., tuple[RunConfig, Artifact]], name: str, monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = build(*BOTH[name], store="whole")[1]
     original, crafted = DCMHModule.training_step, []
@@ -135,9 +136,10 @@ def test_a_killed_hardening_ends_with_bit_equal_weights(
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
-def drop_and_bits(config: RunConfig, artifact: Artifact, pairs: Pairs, split: Split) -> tuple[float, float, float]:
+def drop_and_bits(here: Experiment, artifact: Artifact) -> tuple[float, float, float]:
     """MAP of clean images, its drop under white-box steps away from their codes, and bits that turned."""
-    network, index = load_target(config.target, pairs, artifact), CodeIndex.load(artifact.path)
+    pairs, split = here.pairs, here.split
+    network, index = load_target(here, artifact), CodeIndex.load(artifact.path)
     clean, labels = pairs.batch(split.query).images, torch.from_numpy(pairs.labels)
     codes = index.image_codes[split.query]
     delta = torch.zeros_like(clean)
@@ -177,13 +179,11 @@ def test_a_hardened_target_loses_less_under_a_white_box_attack(
         ],
     }
     config = compose_toy(*scenes)
-    pairs = load_pairs(config.data, config.paths)
-    split = split_pairs(config.split, pairs)
+    whole = Experiment.load(config)
     found = {}
     for kind, overrides in kinds.items():
-        config = compose_toy(*scenes, *overrides)
-        artifact = ensure_deployed(config, pairs, split, ArtifactStore(tmp_path / "store"))
-        found[kind] = drop_and_bits(config, artifact, pairs, split)
+        here = replace(whole, config=compose_toy(*scenes, *overrides))
+        found[kind] = drop_and_bits(here, ensure_deployed(here))
     assert found["plain"][1] > 0.1
     for kind in ("pgd", "cmla"):
         for other in ("plain", "longer"):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.networks.hashing import binary_codes
@@ -40,10 +41,11 @@ def split(toy_pairs: Pairs) -> Split:
 @pytest.fixture
 def build(
     compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, split: Split, tmp_path: Path
-) -> Callable[..., tuple[RunConfig, Artifact]]:
-    def built(*overrides: str, store: str = "store", split: Split = split) -> tuple[RunConfig, Artifact]:
+) -> Callable[..., tuple[Experiment, Artifact]]:
+    def built(*overrides: str, store: str = "store", split: Split = split) -> tuple[Experiment, Artifact]:
         config = compose_toy(*overrides)
-        return config, ensure_target(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        here = Experiment(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        return here, ensure_target(here)
 
     return built
 
@@ -82,7 +84,7 @@ def test_the_oracle_of_this_file_averages_over_all_orders_of_ties() -> None:
 
 
 def test_it_learns_in_both_directions_and_reports_what_its_index_gives(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs, split: Split
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs, split: Split
 ) -> None:
     _, artifact = build(*LEARNING)
     report, index = read_report(artifact), CodeIndex.load(artifact.path)
@@ -110,14 +112,14 @@ def test_it_learns_in_both_directions_and_reports_what_its_index_gives(
 
 
 def test_the_artifact_is_whole_and_its_network_gives_the_codes_of_its_index(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs, split: Split
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs, split: Split
 ) -> None:
-    config, artifact = build()
+    here, artifact = build()
     files = {file.name for file in artifact.path.iterdir()}
     assert {"network.safetensors", "index.safetensors", "report.json", "split.json", "vocabulary.txt"} <= files
     assert Split.load(artifact.path / "split.json").fingerprint == split.fingerprint
     assert (artifact.path / "vocabulary.txt").read_text().splitlines() == list(toy_pairs.words)
-    network, index = load_target(config.target, toy_pairs, artifact), CodeIndex.load(artifact.path)
+    network, index = load_target(here, artifact), CodeIndex.load(artifact.path)
     assert not any(module.training for module in network.modules())
     batch = toy_pairs.batch(range(60))
     with torch.no_grad():
@@ -128,21 +130,21 @@ def test_the_artifact_is_whole_and_its_network_gives_the_codes_of_its_index(
 
 
 def test_a_frozen_backbone_that_has_read_the_images_before_gives_the_same_kind_of_artifact(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs
 ) -> None:
-    config, artifact = build("target.image_net.frozen=true")
-    network, index = load_target(config.target, toy_pairs, artifact), CodeIndex.load(artifact.path)
+    here, artifact = build("target.image_net.frozen=true")
+    network, index = load_target(here, artifact), CodeIndex.load(artifact.path)
     batch = toy_pairs.batch(range(60))
     with torch.no_grad():
         images, texts = network(batch.images, batch.texts)
     assert torch.equal(index.image_codes, binary_codes(images))
     assert torch.equal(index.text_codes, binary_codes(texts))
-    fresh = training.build_target(config.target, toy_pairs).state_dict()
+    fresh = training.build_target(here.config.target, toy_pairs).state_dict()
     for name, value in network.state_dict().items():
         assert torch.equal(value, fresh[name]) == name.startswith("image.backbone."), name
 
 
-def test_it_trains_once(build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_trains_once(build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch) -> None:
     original, runs = training._train, []
     monkeypatch.setattr(training, "_train", lambda *arguments: (runs.append(1), original(*arguments)))
     first, second = build()[1], build("budget.pairs=10", "seed=3", "attack.steps=1")[1]
@@ -152,7 +154,7 @@ def test_it_trains_once(build: Callable[..., tuple[RunConfig, Artifact]], monkey
     assert len(runs) == 2
 
 
-def test_equal_configurations_train_equal_weights(build: Callable[..., tuple[RunConfig, Artifact]]) -> None:
+def test_equal_configurations_train_equal_weights(build: Callable[..., tuple[Experiment, Artifact]]) -> None:
     torch.manual_seed(1)
     first = load_tensors(build(store="one")[1].path / "network.safetensors")
     torch.manual_seed(2)
@@ -163,7 +165,7 @@ def test_equal_configurations_train_equal_weights(build: Callable[..., tuple[Run
 
 
 def test_a_killed_training_ends_with_bit_equal_weights(
-    build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = build("target.epochs=3", store="whole")[1]
     original = DCMHModule.training_step
@@ -192,7 +194,7 @@ def test_a_killed_training_ends_with_bit_equal_weights(
 
 
 def test_the_best_epoch_is_kept_and_not_the_last(
-    build: Callable[..., tuple[RunConfig, Artifact]], monkeypatch: pytest.MonkeyPatch
+    build: Callable[..., tuple[Experiment, Artifact]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshots: dict[int, dict[str, Tensor]] = {}
 
@@ -225,7 +227,7 @@ def test_validation_never_sees_a_query_row(split: Split) -> None:
 
 
 def test_a_target_whose_train_part_is_the_whole_database(
-    build: Callable[..., tuple[RunConfig, Artifact]], toy_pairs: Pairs
+    build: Callable[..., tuple[Experiment, Artifact]], toy_pairs: Pairs
 ) -> None:
     _, artifact = build("split.train=50", "target.validation=500", split=make_split(len(toy_pairs), 10, 50, seed=0))
     report = read_report(artifact)

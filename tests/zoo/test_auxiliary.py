@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.errors import ConfigError
@@ -110,21 +111,22 @@ def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., 
 def build(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs, tmp_path: Path) -> Callable[..., Any]:
     split: Split = make_split(len(toy_pairs), 10, 40, seed=0)
 
-    def built(name: str, *overrides: str, store: str = "store") -> tuple[RunConfig, Artifact]:
+    def built(name: str, *overrides: str, store: str = "store") -> tuple[Experiment, Artifact]:
         config = compose_toy(f"target={name}", *HIDDEN, *SMALL.get(name, ()), *overrides)
-        return config, ensure_target(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        here = Experiment(config, toy_pairs, split, ArtifactStore(tmp_path / store))
+        return here, ensure_target(here)
 
     return built
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns(build: Callable[..., Any], toy_pairs: Pairs, name: str) -> None:
-    config, artifact = build(name, *LEARNING)
+    here, artifact = build(name, *LEARNING)
     report = read_report(artifact)
     assert report["chance_map"] < 0.45
     assert min(report["validation_map"].values()) > 0.7
     saved = load_tensors(artifact.path / "network.safetensors")
-    assert saved.keys() == load_target(config.target, toy_pairs, artifact).state_dict().keys()
+    assert saved.keys() == load_target(here, artifact).state_dict().keys()
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -158,8 +160,8 @@ def test_a_frozen_backbone_that_has_read_the_images_before(build: Callable[..., 
 
 
 def test_acmr_is_measured_as_in_its_paper_beside_its_codes(build: Callable[..., Any], toy_pairs: Pairs) -> None:
-    config, artifact = build("acmr", *LEARNING[:2], "target.epochs=2")
-    report, network = read_report(artifact), load_target(config.target, toy_pairs, artifact)
+    here, artifact = build("acmr", *LEARNING[:2], "target.epochs=2")
+    report, network = read_report(artifact), load_target(here, artifact)
     split = Split.load(artifact.path / "split.json")
     query = validation_rows(split, 8, 0)
     database = np.setdiff1d(split.database, query)

@@ -9,6 +9,7 @@ from rich.console import Console
 from torch import nn
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.retrieval import mean_average_precision
@@ -48,8 +49,9 @@ def checked(
 ) -> Callable[..., tuple[TargetCheck, CodeIndex]]:
     def found(*overrides: str) -> tuple[TargetCheck, CodeIndex]:
         config = compose_toy(*overrides)
-        artifact = ensure_deployed(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
-        return check_target(config, toy_pairs, split, artifact), CodeIndex.load(artifact.path)
+        here = Experiment(config, toy_pairs, split, ArtifactStore(Path(config.paths.store)))
+        artifact = ensure_deployed(here)
+        return check_target(here, artifact), CodeIndex.load(artifact.path)
 
     image, text = colour_network(len(toy_pairs.words))
     save_script(image, tmp_path / "image.pt")

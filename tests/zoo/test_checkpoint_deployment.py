@@ -10,6 +10,7 @@ import torch
 
 from aach_lightning import cli
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.errors import CheckpointError
@@ -50,41 +51,42 @@ def build(compose_toy: Callable[..., RunConfig], pairs: Pairs, split: Split, fil
     def built(*overrides: str, paths: tuple[Path, Path] = files) -> tuple[RunConfig, Artifact]:
         given = [f"target.method.image_file={paths[0]}", f"target.method.text_file={paths[1]}"]
         config = compose_toy("target=checkpoint", "target.method.format=dcmh", *given, "data.image_size=64", *overrides)
-        return config, ensure_deployed(config, pairs, split, ArtifactStore(Path(config.paths.store)))
+        here = Experiment(config, pairs, split, ArtifactStore(Path(config.paths.store)))
+        return here, ensure_deployed(here)
 
     return built
 
 
 def test_the_index_holds_the_codes_that_the_door_gives(build: Build, pairs: Pairs, files: tuple[Path, Path]) -> None:
-    config, artifact = build()
+    here, artifact = build()
     for path in files:
         path.unlink()  # the artifact needs them no longer
-    network, index = load_target(config.target, pairs, artifact), CodeIndex.load(artifact.path)
+    network, index = load_target(here, artifact), CodeIndex.load(artifact.path)
     batch = pairs.batch(range(60))
     codes = binary_codes(network.hash_images(batch.images)), binary_codes(network.hash_texts(batch.texts))
     assert torch.equal(index.image_codes, codes[0])
     assert torch.equal(index.text_codes, codes[1])
     assert len(codes[0].unique(dim=0)) > 5
-    black_box, door = open_target(config, pairs, artifact)
+    black_box, door = open_target(here, artifact)
     assert torch.equal(black_box.query(batch.images[:5], batch.texts[:5])[0], codes[0][:5])
     assert torch.equal(door.text_codes(batch.texts), codes[1])
     assert read_report(artifact)["kept_epoch"] == 0
 
 
 def test_equal_files_are_one_target_wherever_they_lie(build: Build, files: tuple[Path, Path], tmp_path: Path) -> None:
-    config, first = build()
+    here, first = build()
     (tmp_path / "elsewhere").mkdir()
     moved = tuple(Path(shutil.copy(path, tmp_path / "elsewhere" / f"other{path.name}")) for path in files)
     other, again = build(paths=(moved[0], moved[1]))
     assert (again.key, again.built) == (first.key, False)
-    assert method_identity(config.target.method) == method_identity(other.target.method)
+    assert method_identity(here.config.target.method) == method_identity(other.config.target.method)
     for overrides in (("target.method.convention=levels",), ("target.method.transposed=false",)):
         assert build(*overrides)[1].key != first.key
     assert build("target.method.largest_mib=77")[1].key == first.key
-    before = method_identity(config.target.method)
+    before = method_identity(here.config.target.method)
     torch.save(dcmh(seed=1)[0], files[0])
     assert build()[1].key != first.key
-    assert method_identity(config.target.method) != before
+    assert method_identity(here.config.target.method) != before
     assert build(paths=(moved[0], moved[1]))[1].key == first.key
 
 
@@ -95,8 +97,8 @@ def test_the_identity_of_other_methods_is_what_they_are(compose_toy: Callable[..
 
 def test_a_defence_in_front_of_it(build: Build, pairs: Pairs) -> None:
     plain = CodeIndex.load(build()[1].path)
-    config, artifact = build("target/defence=bit_depth", "target.defence.bits=1")
-    index, network = CodeIndex.load(artifact.path), load_target(config.target, pairs, artifact)
+    here, artifact = build("target/defence=bit_depth", "target.defence.bits=1")
+    index, network = CodeIndex.load(artifact.path), load_target(here, artifact)
     expected = binary_codes(network.hash_images(BitDepth(1)(pairs.batch(range(60)).images)))
     assert torch.equal(index.image_codes, expected)
     assert not torch.equal(index.image_codes, plain.image_codes)
@@ -124,16 +126,16 @@ def test_what_does_not_fit_leaves_nothing_behind(build: Build, tmp_path: Path) -
 def test_a_result_depends_on_the_content_of_the_files(
     build: Build, pairs: Pairs, split: Split, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    config, _ = build()
-    first = cli._depends_on(config, pairs, split)
+    here, _ = build()
+    first = cli._depends_on(here)
     assert str(tmp_path) not in json.dumps(first)
     torch.save(dcmh(seed=3)[1], files[1])
-    assert cli._depends_on(config, pairs, split) != first
+    assert cli._depends_on(here) != first
 
 
 def test_digests_are_read_once(build: Build, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    config, _ = build()
-    method = config.target.method
+    here, _ = build()
+    method = here.config.target.method
     found = method_identity(method)
     monkeypatch.setattr("aach_lightning.zoo.checkpoints.files.digest_file", None)
     assert method_identity(method) == found

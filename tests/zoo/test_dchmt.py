@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aach_lightning.config.schema import register_schemas
 from aach_lightning.data.embeddings import sentence_embeddings
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import make_split
 from aach_lightning.data.texts import unnamed
@@ -135,7 +136,9 @@ def test_it_learns_on_both_towers_of_a_clip(toy_pairs: Pairs, tmp_path: Path) ->
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = checked_config(compose("train", overrides))
     assert (config.target.image_net.frozen, config.target.image_net.hidden) == (True, 128)
-    artifact = ensure_target(config, pairs, make_split(60, 10, 40, seed=0), ArtifactStore(tmp_path / "store"))
+    artifact = ensure_target(
+        Experiment(config, pairs, make_split(60, 10, 40, seed=0), ArtifactStore(tmp_path / "store"))
+    )
     report = read_report(artifact)
     assert min(report["validation_map"].values()) > report["chance_map"] + 0.25
     saved = load_tensors(artifact.path / "network.safetensors")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import make_split
 from aach_lightning.runtime.checkpoints import load_tensors
@@ -54,7 +55,7 @@ def check_gradient(loss: Callable[[Tensor, Tensor], Tensor], images: Tensor, tex
 def train(compose: Callable[..., RunConfig], pairs: Pairs, store: str, *overrides: str) -> Artifact:
     config = compose(*overrides)
     folder = Path(config.paths.store).parent / store
-    return ensure_target(config, pairs, make_split(len(pairs), 10, 40, seed=0), ArtifactStore(folder))
+    return ensure_target(Experiment(config, pairs, make_split(len(pairs), 10, 40, seed=0), ArtifactStore(folder)))
 
 
 def learned(compose: Callable[..., RunConfig], pairs: Pairs, name: str, *overrides: str) -> dict[str, Any]:

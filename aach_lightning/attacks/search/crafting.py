@@ -14,9 +14,9 @@ from torch import Tensor
 from aach_lightning.attacks.build import attack_space
 from aach_lightning.attacks.crafting import DELTA
 from aach_lightning.attacks.finished import batch_file, is_whole
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search.problem import Codes, Found, Problem, Search
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aach_lightning.attacks.search.problem import Codes, Problem
+from aach_lightning.data.modality import Modality
 from aach_lightning.perturbations.space import Space
 
 SIDE, WORDS, ITEMS = 8, 40, 5
@@ -62,7 +63,7 @@ def make_problem(target: LinearTarget) -> Callable[..., Problem]:
     """Five items with ids that are no positions; images with many black and white pixels, texts of 0 and 1."""
 
     def made(
-        modality: str = "image",
+        modality: str = Modality.image,
         limit: int = 60,
         epsilon: float | None = None,
         norm: str = "linf",

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from aach_lightning.attacks.items import Modality
 from aach_lightning.attacks.search import crafting
 from aach_lightning.attacks.search.crafting import ensure_searched
 from aach_lightning.attacks.search.problem import Found
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.build import build_network
 from aach_lightning.runtime.store import ArtifactStore
@@ -45,8 +45,8 @@ class Desk:
         """As a new process does."""
         self.door = BlackBox(self.network, 16, QUERIES, self.folder / "ledger", identity="target", run="search")
 
-    def search(self, modality: Modality = "image", **changed: Any) -> Found:
-        ask = self.door.query_images if modality == "image" else self.door.query_texts
+    def search(self, modality: Modality = Modality.image, **changed: Any) -> Found:
+        ask = self.door.query_images if modality == Modality.image else self.door.query_texts
 
         def codes(items: Tensor) -> Tensor:
             if self.breaks_after is not None and self.asked + len(items) > self.breaks_after:
@@ -84,20 +84,20 @@ def same(first: Found, second: Found) -> bool:
     return all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", [Modality.image, Modality.text])
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_ledger_counts_what_the_search_says(desk: Callable[..., Desk], name: str, modality: Modality) -> None:
     here = desk("one", *SEARCHES[name])
     found = here.search(modality)
     clean = here.pairs.batch(ROWS)
-    items = clean.images if modality == "image" else clean.texts
+    items = clean.images if modality == Modality.image else clean.texts
     assert found.delta.shape == items.shape
     assert found.delta.dtype == torch.float32
-    assert float(found.delta.abs().max()) <= (8 / 255 if modality == "image" else 0.1) + 1e-6
+    assert float(found.delta.abs().max()) <= (8 / 255 if modality == Modality.image else 0.1) + 1e-6
     assert int(found.queries.sum()) == here.asked == here.door.spent == here.door.paid
     assert here.door.spent_pairs == 0
     assert int(found.queries.max()) <= 12
-    ask = here.network.hash_images if modality == "image" else here.network.hash_texts
+    ask = here.network.hash_images if modality == Modality.image else here.network.hash_texts
     changed = items + found.delta
     if modality == "image":
         changed = (changed * 255).round() / 255
@@ -114,7 +114,7 @@ def test_a_second_call_finds_it_in_the_store(desk: Callable[..., Desk]) -> None:
     assert not list(here.store.root.rglob("batch-*"))
 
 
-@pytest.mark.parametrize("modality", ["image", "text"])
+@pytest.mark.parametrize("modality", [Modality.image, Modality.text])
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_killed_search_goes_on_and_pays_nothing_twice(
     desk: Callable[..., Desk], name: str, modality: Modality

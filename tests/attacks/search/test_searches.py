@@ -12,6 +12,7 @@ from aach_lightning.attacks.search.nes import NES, estimate_gradient
 from aach_lightning.attacks.search.problem import Found, Problem, Search
 from aach_lightning.attacks.search.sign_hunter import SignHunter
 from aach_lightning.attacks.search.square import SquareAttack
+from aach_lightning.data.modality import Modality
 from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.blackbox import BlackBox
 from tests.attacks.search.conftest import LinearTarget
@@ -21,7 +22,7 @@ SEARCHES: dict[str, Search] = {
     "square": SquareAttack(0.3, False),
     "sign_hunter": SignHunter(),
 }
-MODALITIES = ["image", "text"]
+MODALITIES = [Modality.image, Modality.text]
 
 
 @pytest.fixture(params=SEARCHES)
@@ -59,7 +60,7 @@ def test_the_door_counts_the_same_and_a_second_time_costs_nothing(
 ) -> None:
     def look() -> tuple[Found, BlackBox]:
         door = BlackBox(target, 32, 5 * 90, tmp_path / "ledger", identity="target", run="search")
-        codes = door.query_images if modality == "image" else door.query_texts
+        codes = door.query_images if modality == Modality.image else door.query_texts
         return search(make_problem(modality, 90, codes=codes)), door
 
     first, door = look()
@@ -124,7 +125,7 @@ def test_with_many_queries_codes_move_farther_than_by_noise(
     make_problem: Callable[..., Problem], search: Search, modality: str
 ) -> None:
     target = LinearTarget(64)
-    problem = make_problem(modality, 2500, 3 / 255 if modality == "image" else 0.06, codes=target.hash_images)
+    problem = make_problem(modality, 2500, 3 / 255 if modality == Modality.image else 0.06, codes=target.hash_images)
     found = search(problem)
     generator = torch.Generator().manual_seed(5)
     noise = []
