@@ -49,7 +49,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
         for block in blocks(page, "bash"):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                if words[:1] == ["python"]:
+                if words[:1] == ["torchrun"] or "torch.distributed.run" in words:
+                    yield page.name, words[words.index("attack.py") :]
+                elif words[:1] == ["python"]:
                     yield page.name, words[1:]
     for line in examples_of_help():
         yield "--help", shlex.split(line)[1:]

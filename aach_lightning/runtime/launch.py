@@ -1,4 +1,4 @@
-"""Starting the processes of a run: its own on one machine, or those that a cluster's launcher has started."""
+"""Starting the processes of a run: its own on one machine, or those that torchrun, submitit or srun has started."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: ignore[attr-defined]
 
 from aach_lightning.config.schema import RunConfig, TrainerConfig
 from aach_lightning.errors import AachError, ConfigError, is_reported
@@ -34,7 +35,7 @@ _meetings = count()
 
 @dataclass(frozen=True)
 class _Launcher:
-    """Environment variables in which a launcher tells its processes who they are."""
+    """Environment variables in which a launcher tells its processes their numbers; all processes share the `job`."""
 
     rank: str
     local_rank: str
@@ -43,7 +44,9 @@ class _Launcher:
     machines: str = ""
 
 
+_TORCHRUN = _Launcher("RANK", ranks.LOCAL_RANK, "WORLD_SIZE", "TORCHELASTIC_RUN_ID")
 _LAUNCHERS = (
+    _TORCHRUN,  # before SLURM: `srun torchrun` is one task a machine, and torchrun starts one process a device there
     _Launcher("SUBMITIT_LOCAL_GLOBALID", "SUBMITIT_LOCAL_LOCALID", "SUBMITIT_LOCAL_NTASKS", "SUBMITIT_LOCAL_JOB_ID"),
     # those of a step, which srun sets: a batch script that does not use srun is one process, whatever was allocated
     _Launcher("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "SLURM_JOB_ID", "SLURM_STEP_NODELIST"),
@@ -59,7 +62,7 @@ def run_in_processes(config: RunConfig, main: Main) -> None:
     """Call `main` in as many processes as the configuration asks for, and wait for all of them.
 
     On one machine the others are started here, by `spawn`; they write nothing of their own, and end with this process.
-    Where submitit or srun has started one process a device, each calls this and they find each other.
+    Where torchrun, submitit or srun has started one process a device, each calls this and they find each other.
 
     Raises:
         ConfigError: If a launcher started another number of processes, or their configurations differ.
@@ -74,7 +77,7 @@ def run_in_processes(config: RunConfig, main: Main) -> None:
     elif config.trainer.num_nodes > 1:
         raise ConfigError(
             f"trainer.num_nodes={config.trainer.num_nodes}: processes on several machines must be started by "
-            f"hydra/launcher=slurm or srun, one a device; on one machine it must be 1"
+            f"torchrun, hydra/launcher=slurm or srun, one a device; on one machine it must be 1"
         )
     else:
         _run_own(config, main)
@@ -87,7 +90,26 @@ def is_first_launched() -> bool:
 
 
 def _launched() -> _Launcher | None:
-    return next((it for it in _LAUNCHERS if int(os.environ.get(it.size, "1")) > 1 and it.rank in os.environ), None)
+    given = os.environ
+    return next(
+        (it for it in _LAUNCHERS if int(given.get(it.size, "1")) > 1 and {it.rank, it.job} <= given.keys()), None
+    )
+
+
+@cache
+def _torchrun_store() -> Store:
+    """The store that torchrun keeps at MASTER_ADDR and MASTER_PORT for its processes."""
+    store: Store = next(rendezvous("env://", timeout=MEETING_TIME))[0]
+    return store
+
+
+def agree_with_torchrun(name: str, value: str) -> str:
+    """What rank zero of the processes of torchrun has for `value`; `value` where torchrun started one or none."""
+    if _launched() is not _TORCHRUN:
+        return value
+    if os.environ[_TORCHRUN.rank] == "0":
+        _torchrun_store().set(name, value)
+    return _torchrun_store().get(name).decode()
 
 
 def _run_launched(config: RunConfig, main: Main, launcher: _Launcher) -> None:
@@ -98,18 +120,25 @@ def _run_launched(config: RunConfig, main: Main, launcher: _Launcher) -> None:
             f"{size} processes ({launcher.size}), it must be devices x num_nodes={processes(trainer)}"
         )
     os.environ[ranks.LOCAL_RANK] = os.environ[launcher.local_rank]
-    address = "127.0.0.1"
-    if trainer.num_nodes > 1:
-        first = SLURMEnvironment.resolve_root_node_address(os.environ.get(launcher.machines, ""))
-        address = os.environ.get("MASTER_ADDR", first)
-    # neighbouring jobs, steps of one job, and the jobs of a sweep within this process: each has a port of its own
-    meeting = int(os.environ.get("SLURM_STEP_ID", "0")) + next(_meetings)
-    port = 15000 + (int(os.environ[launcher.job]) + 1009 * meeting) % 10000
     if rank:
         _be_quiet()
-    store = TCPStore(address, port, size, is_master=rank == 0, timeout=MEETING_TIME)
-    with _joined(config, rank, size, store):
+    with _joined(config, rank, size, _meet(launcher, rank, size, trainer.num_nodes)):
         main(config)
+
+
+def _meet(launcher: _Launcher, rank: int, size: int, machines: int) -> Store:
+    meeting = next(_meetings)  # the jobs of a sweep meet one after the other
+    if launcher is _TORCHRUN:
+        restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        return PrefixStore(f"{restart}.{meeting}", _torchrun_store())
+    address = "127.0.0.1"
+    if machines > 1:
+        first = SLURMEnvironment.resolve_root_node_address(os.environ.get(launcher.machines, ""))
+        address = os.environ.get("MASTER_ADDR", first)
+    # neighbouring jobs, steps of one job, and the jobs of a sweep: each has a port of its own
+    meeting += int(os.environ.get("SLURM_STEP_ID", "0"))
+    port = 15000 + (int(os.environ[launcher.job]) + 1009 * meeting) % 10000
+    return TCPStore(address, port, size, is_master=rank == 0, timeout=MEETING_TIME)
 
 
 def _run_own(config: RunConfig, main: Main) -> None:

@@ -36,12 +36,19 @@ log = logging.getLogger(__name__)
 def stamp_run() -> None:
     """Fix the name of this run's folder in the environment, so that processes started later write into the same one.
 
-    The processes of one srun step share the numbers of their job and step, which a requeued job keeps.
+    The processes of one srun step share the numbers of their job and step, which a requeued job keeps; those of
+    torchrun take the name that rank zero gives.
     """
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         numbers = [os.environ[name] for name in ("SLURM_JOB_ID", "SLURM_STEP_ID") if name in os.environ]
         os.environ.setdefault(STAMP, f"slurm-{'.'.join(numbers)}")
-    os.environ.setdefault(STAMP, f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}")
+    if STAMP not in os.environ:
+        stamp = f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{os.getpid()}"
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            from aach_lightning.runtime.launch import agree_with_torchrun  # here: --help needs no torch
+
+            stamp = agree_with_torchrun(STAMP, stamp)
+        os.environ[STAMP] = stamp
 
 
 def start(name: str, task: Callable[[DictConfig], None], register: Callable[[], None] = register_schemas) -> None:

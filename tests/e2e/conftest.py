@@ -168,6 +168,12 @@ def first(launcher: Launcher) -> Run:
 
 
 @pytest.fixture(scope="session")
+def together(launcher: Launcher) -> Run:
+    """The same attack, by two processes that the command itself starts."""
+    return launcher.run("attack.py", (*SCENES, "trainer=ddp", "trainer.devices=2"), "together")
+
+
+@pytest.fixture(scope="session")
 def scenes() -> tuple[str, ...]:
     return SCENES
 

@@ -1,4 +1,4 @@
-"""Processes that a cluster's launcher starts, one a device: submitit's local executor, and srun's environment."""
+"""Processes that a launcher starts, one a device: torchrun, submitit's local executor, and srun's environment."""
 
 import os
 import signal
@@ -15,18 +15,19 @@ import pytest
 
 from tests.e2e.conftest import LIMIT, ROOT, Run
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 TWO = ("trainer=ddp", "trainer.devices=2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 @contextmanager
 def started(
-    launcher: Any, arguments: Sequence[str], output: Path, **environment: str
+    launcher: Any, arguments: Sequence[str], output: Path, before: Sequence[str] = (), **environment: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A command that ends with the test, whatever happens."""
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "attack.py", *arguments, f"paths.cache={launcher.folder / 'cache'}"],
+            [sys.executable, *before, "attack.py", *arguments, f"paths.cache={launcher.folder / 'cache'}"],
             cwd=ROOT,
             env={**launcher.environment, **environment},
             stdin=subprocess.DEVNULL,
@@ -84,6 +85,25 @@ def test_a_sweep_in_which_a_job_is_preempted(
     assert "Requeued job" in log.read_text()
     same_findings(folder / "0", first)
     assert Run(0, "", "", folder / "1").result["queries"]["spent_pairs"] == 40
+
+
+def test_two_processes_of_torchrun(launcher: Any, together: Run, scenes: tuple[str, ...], tmp_path: Path) -> None:
+    """They write into one folder what the processes find that the command itself starts, bit for bit; then a sweep."""
+    output, folders = tmp_path / "output", tmp_path / "folders"
+    paths = (
+        f"paths.store={tmp_path / 'store'}",
+        *(f"hydra.{x}.dir={folders}/${{oc.env:AACH_STAMP}}" for x in ("run", "sweep")),
+    )
+    with started(launcher, (*scenes, *TWO, *paths), output, before=TORCHRUN) as process:
+        assert process.wait(LIMIT) == 0, output.read_text()
+    (folder,) = folders.iterdir()
+    assert Run(0, "", "", folder).lasting == together.lasting
+    assert output.read_text().count("reserved 40 queries") == 1  # one process talks
+    with started(launcher, ("-m", *scenes, *TWO, *paths, "seed=0,0"), output, before=TORCHRUN) as process:
+        assert process.wait(LIMIT) == 0, output.read_text()
+    (sweep,) = set(folders.iterdir()) - {folder}
+    for job in ("0", "1"):
+        assert Run(0, "", "", sweep / job).lasting == together.lasting
 
 
 def test_two_processes_of_one_srun(launcher: Any, first: Run, scenes: tuple[str, ...], tmp_path: Path) -> None:

@@ -41,11 +41,6 @@ def wait_for(condition: Any, seconds: float = 120) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def together(launcher: Any, scenes: tuple[str, ...]) -> Any:
-    return launcher.run("attack.py", (*scenes, *DDP), "together")
-
-
 def test_two_processes_find_what_one_finds(together: Any, first: Any) -> None:
     assert together.status == 0, together.errors
     found, expected = together.lasting, first.lasting
