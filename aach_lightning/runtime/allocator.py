@@ -19,7 +19,7 @@ def keep_freed_memory() -> bool:
     the process keeps its peak of memory until it ends.
 
     Nothing happens where another C library is in use, or where the environment already decides: the variables
-    `MALLOC_MMAP_THRESHOLD_`, `MALLOC_MMAP_MAX_`, `MALLOC_TRIM_THRESHOLD_`, and `GLIBC_TUNABLES` with glibc.malloc in it.
+    `MALLOC_MMAP_THRESHOLD_`, `MALLOC_MMAP_MAX_` and `MALLOC_TRIM_THRESHOLD_`, or glibc.malloc in `GLIBC_TUNABLES`.
 
     Returns:
         Whether the allocator was set.
