@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import CheckpointError, DataError
-from aach_lightning.readers.containers.matlab5 import is_matlab5, list_matlab5, load_matlab5
+from aach_lightning.readers.foreign import file_kind
+from aach_lightning.readers.guard import ForeignVariable, foreign_variables, reading
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class MatConvNetModel:
     average_image: NDArray[np.float32] | None
 
 
+@reading()
 def read_matconvnet(path: Path) -> MatConvNetModel:
     """Read a model such as `imagenet-vgg-f.mat`.
 
@@ -53,61 +54,39 @@ def read_matconvnet(path: Path) -> MatConvNetModel:
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     try:
-        if not is_matlab5(path):
+        if file_kind(path) != "MATLAB 5":
             raise DataError("it does not start as one; MATLAB 7.3 files are HDF5: save it anew with -v7")
-        stored = list_matlab5(path)
-        content = {it.header.name: load_matlab5(path, it, struct_as_record=False) for it in stored}
+        found = foreign_variables(path, fields=True)
+        return _model({key.removeprefix("net."): variable for key, variable in found.items()})
     except DataError as error:
         raise CheckpointError(f"cannot read {path} as a MATLAB 5 file: {error}") from error
-    try:
-        return _model(content)
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is no MatConvNet model in SimpleNN form ({error}); it holds {sorted(content)}"
-        ) from error
+    except (KeyError, ValueError) as error:
+        held = sorted({key.partition(".")[0] for key in found})
+        raise CheckpointError(f"{path} is no MatConvNet model in SimpleNN form ({error}); it holds {held}") from error
 
 
-def _model(content: dict[str, Any]) -> MatConvNetModel:
-    root = _content(content["net"]) if "net" in content else content
-    layers = [_content(layer) for layer in np.ravel(root["layers"])]
-    normalization = _content((_content(root["meta"]) if "meta" in root else root).get("normalization"))
-    average = normalization.get("averageImage")
+def _model(found: dict[str, ForeignVariable]) -> MatConvNetModel:
+    numbers = sorted({int(key.split(".")[1]) for key in found if key.startswith("layers.")})
+    layers = [(f"layers.{number}", _text(found[f"layers.{number}.type"])) for number in numbers]
+    if not layers:
+        raise ValueError("no layers")
+    norms = [found[f"{layer}.param"].whole() for layer, kind in layers if kind in ("lrn", "normalize")]
+    average = found.get("meta.normalization.averageImage") or found.get("normalization.averageImage")
     return MatConvNetModel(
-        convolutions=tuple(_convolution(layer) for layer in layers if _text(layer["type"]) == "conv"),
-        response_norms=tuple(
-            tuple(float(value) for value in np.ravel(layer["param"]))
-            for layer in layers
-            if _text(layer["type"]) in ("lrn", "normalize")
-        ),
-        average_image=None if average is None else np.asarray(average, dtype=np.float32),
+        convolutions=tuple(_convolution(layer, found) for layer, kind in layers if kind == "conv"),
+        response_norms=tuple(tuple(norm.astype(float).ravel().tolist()) for norm in norms),
+        average_image=None if average is None else average.whole().astype(np.float32),
     )
 
 
-def _convolution(layer: dict[str, Any]) -> ConvolutionWeights:
-    filters, biases = np.ravel(layer["weights"]) if "weights" in layer else (layer["filters"], layer["biases"])
-    convolution = ConvolutionWeights(
-        name=_text(layer["name"]),
-        filters=np.asarray(filters, dtype=np.float32),
-        biases=np.asarray(biases, dtype=np.float32).ravel(),
-    )
-    if convolution.biases.size != convolution.filters.shape[-1]:
-        raise ValueError(
-            f"layer {convolution.name} has {convolution.biases.size} biases for filters of {convolution.filters.shape}"
-        )
+def _convolution(layer: str, found: dict[str, ForeignVariable]) -> ConvolutionWeights:
+    inside = ("weights.0", "weights.1") if f"{layer}.weights.0" in found else ("filters", "biases")
+    filters, biases = (found[f"{layer}.{key}"].whole().astype(np.float32) for key in inside)
+    convolution = ConvolutionWeights(_text(found[f"{layer}.name"]), filters, biases.ravel())
+    if biases.size != filters.shape[-1]:
+        raise ValueError(f"layer {convolution.name} has {biases.size} biases for filters of {filters.shape}")
     return convolution
 
 
-def _content(value: Any) -> dict[str, Any]:
-    """Fields of a MATLAB struct, which arrives wrapped into 1 x 1 arrays; no fields for None."""
-    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        value = value.item()
-    if value is None:
-        return {}
-    names = getattr(value, "_fieldnames", None)
-    if names is None:
-        raise ValueError(f"expected a struct, found {type(value).__name__}")
-    return {name: getattr(value, name) for name in names}
-
-
-def _text(value: Any) -> str:
-    return str(np.ravel(value)[0])
+def _text(variable: ForeignVariable) -> str:
+    return variable.strings()[0]

@@ -14,7 +14,7 @@ from PIL import Image
 from aach_lightning.errors import DataError
 from aach_lightning.readers.containers.axes import Axes, choose_axes, possible_axes, sample
 from aach_lightning.readers.containers.source import open_variables
-from aach_lightning.readers.containers.variable import LoadedVariable, Variable
+from aach_lightning.readers.containers.variable import Variable
 from aach_lightning.runtime.files import disk_errors
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def unpacked(arrays: Sequence[tuple[Variable, int]], directory: Path) -> Iterato
     try:
         for variable, count in arrays:
             plan = plan_array(variable, count)
-            if isinstance(variable, LoadedVariable) and variable.file.suffix != ".npy":
+            if not variable.in_parts:
                 path = directory / f"{variable.key}-{len(staged)}.staged.npy"
                 staged.append(path)
                 with disk_errors(path):
@@ -167,10 +167,9 @@ def unpacked(arrays: Sequence[tuple[Variable, int]], directory: Path) -> Iterato
             directory.rmdir()
 
 
-def _stage(variable: LoadedVariable, plan: PixelArray, path: Path) -> None:
-    values = variable.rows(plan.axes.row, 0, plan.count)
-    mapped = open_memmap(path, mode="w+", dtype=values.dtype, shape=values.shape)
+def _stage(variable: Variable, plan: PixelArray, path: Path) -> None:
+    first = variable.rows(plan.axes.row, 0, 1)
+    mapped = open_memmap(path, mode="w+", dtype=first.dtype, shape=(plan.count, *first.shape[1:]))
     for start in range(0, plan.count, _BLOCK):
-        mapped[start : start + _BLOCK] = values[start : start + _BLOCK]
+        mapped[start : start + _BLOCK] = variable.rows(plan.axes.row, start, min(start + _BLOCK, plan.count))
     mapped.flush()
-    variable.release()

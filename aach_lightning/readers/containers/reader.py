@@ -20,14 +20,15 @@ from aach_lightning.readers.containers.matrices import Texts
 from aach_lightning.readers.containers.part_rows import PartRows, read_rows
 from aach_lightning.readers.containers.pixels import CONVERTER, ReadPixels, ReadUnplanned, unpacked
 from aach_lightning.readers.containers.pooled import pool_parts
-from aach_lightning.readers.containers.rehearsal import rehearse
 from aach_lightning.readers.containers.roles import find_parts
-from aach_lightning.readers.containers.source import open_variables, pack_files
+from aach_lightning.readers.containers.source import open_variables
+from aach_lightning.readers.guard import reading
 from aach_lightning.runtime.files import digest
 
 log = logging.getLogger(__name__)
 
 
+@reading()
 def container_pairs(
     *,
     name: str,
@@ -63,7 +64,6 @@ def container_pairs(
             sentences.
         DataError: If the pack is damaged, holds features instead of pixels, or its layout is not known.
     """
-    rehearse(pack_files(Path(path)), Path(cache))
     parts, given = pool_parts([read_rows(part) for part in find_parts(open_variables(Path(path)))])
     labels = _stacked([part.labels for part in parts], "labels", path)
     if not labels.any():

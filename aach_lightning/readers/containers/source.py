@@ -1,13 +1,14 @@
 """All variables of a file or of the files of one folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.readers.containers.hdf5 import is_hdf5, open_hdf5
-from aach_lightning.readers.containers.matlab5 import is_matlab5, open_matlab5
 from aach_lightning.readers.containers.roles import read_key
 from aach_lightning.readers.containers.text_lists import open_lines, open_npy
 from aach_lightning.readers.containers.variable import Variable
+from aach_lightning.readers.foreign import file_kind
+from aach_lightning.readers.guard import foreign_variables
 
 _SUFFIXES = (".mat", ".h5", ".hdf5", ".npy", ".txt")
 
@@ -53,12 +54,10 @@ def open_variables(path: Path) -> dict[str, Variable]:
     return variables
 
 
-def _open(file: Path) -> dict[str, Variable]:
+def _open(file: Path) -> Mapping[str, Variable]:
     try:
-        if is_hdf5(file):
-            return open_hdf5(file)
-        if is_matlab5(file):
-            return open_matlab5(file)
+        if file_kind(file) is not None:
+            return foreign_variables(file)
         with file.open("rb") as start:
             if start.read(6) == b"\x93NUMPY" or file.suffix == ".npy":
                 return open_npy(file)

@@ -1,6 +1,5 @@
 """The text-list form: one array a .npy file, one image, text or row of labels a line of a .txt file."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,7 @@ def open_npy(path: Path) -> dict[str, Variable]:
         raise DataError(f"{path}: refused: {reason}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufU":
         raise DataError(f"{path}: holds {getattr(values, 'dtype', 'an archive')}; needed are numbers or strings")
-    return {
-        path.stem: LoadedVariable(path, path.stem, values.shape, values.dtype.kind == "U", partial(np.asarray, values))
-    }
+    return {path.stem: LoadedVariable(path, path.stem, values)}
 
 
 def open_lines(path: Path) -> dict[str, Variable]:
@@ -46,9 +43,7 @@ def open_lines(path: Path) -> dict[str, Variable]:
     values = _numbers(lines)
     if values is None:
         values = np.array(lines, dtype=object)
-    return {
-        path.stem: LoadedVariable(path, path.stem, values.shape, values.dtype == object, partial(np.asarray, values))
-    }
+    return {path.stem: LoadedVariable(path, path.stem, values)}
 
 
 def _numbers(lines: list[str]) -> NDArray[Any] | None:

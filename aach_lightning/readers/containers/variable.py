@@ -1,19 +1,21 @@
 """One array or list of strings of a pack, whatever file it lies in."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import DataError
+from aach_lightning.readers.foreign import first_strings
 
 Numbers = NDArray[np.generic]
 
 
-class Variable(Protocol):
+@dataclass
+class Variable(ABC):
     """What recognising and reading need to know.
 
     Attributes:
@@ -21,81 +23,44 @@ class Variable(Protocol):
         key: Its name there.
         shape: Axes as the author of the pack saw them: reversed axes of MATLAB v7.3 are already turned back.
         is_text: Whether it holds strings; then only `strings` may be called, else only `rows`.
+        in_parts: Whether rows can be read without the others.
     """
 
     file: Path
     key: str
     shape: tuple[int, ...]
     is_text: bool
-
-    @property
-    def where(self) -> str:
-        """File and key, for messages."""
-
-    def rows(self, axis: int, start: int, stop: int) -> Numbers:
-        """Entries start to stop of one axis, that axis moved to the front, the others in their order."""
-
-    def strings(self) -> list[str]:
-        """All strings; of a row with several (captions of one image), the first."""
-
-
-@dataclass
-class LoadedVariable:
-    """A variable that its file format only gives as a whole; it is read when first needed."""
-
-    file: Path
-    key: str
-    shape: tuple[int, ...]
-    is_text: bool
-    load: Callable[[], NDArray[Any]]
-    _values: NDArray[Any] | None = field(default=None, repr=False)
+    in_parts: bool
 
     @property
     def where(self) -> str:
         """File and key, for messages."""
         return f"{self.file}: {self.key}"
 
-    def _whole(self) -> NDArray[Any]:
-        if self._values is None:
-            self._values = self.load()
-        return self._values
+    @abstractmethod
+    def rows(self, axis: int, start: int, stop: int) -> Numbers:
+        """Entries start to stop of one axis, that axis moved to the front, the others in their order."""
 
-    def release(self) -> None:
-        """Forget the values; they are read again when needed."""
-        self._values = None
+    @abstractmethod
+    def strings(self) -> list[str]:
+        """All strings; of a row with several (captions of one image), the first."""
+
+
+class LoadedVariable(Variable):
+    """Values of this process, mapped or in memory; strings where they are no numbers."""
+
+    def __init__(self, file: Path, key: str, values: NDArray[Any]) -> None:
+        super().__init__(file, key, values.shape, values.dtype.kind in "OSU", True)
+        self.values = values
 
     def rows(self, axis: int, start: int, stop: int) -> Numbers:
-        """See `Variable.rows`."""
-        values: Numbers = np.moveaxis(self._whole(), axis, 0)[start:stop]
+        """See `Variable`."""
+        values: Numbers = np.moveaxis(self.values, axis, 0)[start:stop]
         return values
 
     def strings(self) -> list[str]:
-        """See `Variable.strings`."""
-        return first_strings(self._whole(), self.where)
-
-
-def first_strings(cells: Any, where: str) -> list[str]:
-    """One string a row from MATLAB's nested cells and padded character rows.
-
-    Args:
-        cells: Array of strings or of nested arrays of them; N, 1 x N, or N x (texts of one row).
-        where: For messages.
-
-    Raises:
-        DataError: If something in it is not a string.
-    """
-    array = np.asarray(cells)
-    if array.ndim == 2 and 1 in array.shape:
-        array = array.reshape(-1)
-    return [_first(row, where) for row in np.atleast_1d(array)]
-
-
-def _first(value: Any, where: str) -> str:
-    while isinstance(value, np.ndarray | list | tuple):
-        items: Iterable[Any] = value.reshape(-1) if isinstance(value, np.ndarray) else value
-        value = next(iter(items), "")  # an empty cell is an empty text
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not isinstance(value, str):
-        raise DataError(f"{where}: a row holds {type(value).__name__} where a string is needed")
-    return value.strip()
+        """See `Variable`."""
+        try:
+            return first_strings(self.values)
+        except ValueError as error:
+            raise DataError(f"{self.where}: {error}") from error

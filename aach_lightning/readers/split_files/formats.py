@@ -5,19 +5,17 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
 
 from aach_lightning.errors import DataError
-from aach_lightning.readers.containers.hdf5 import is_hdf5, open_hdf5
-from aach_lightning.readers.containers.matlab5 import is_matlab5, open_matlab5
 from aach_lightning.readers.containers.text_lists import open_npy
 from aach_lightning.readers.containers.variable import LoadedVariable, Variable
+from aach_lightning.readers.foreign import file_kind
+from aach_lightning.readers.guard import foreign_variables
 from aach_lightning.readers.split_files.pair_names import is_number
 from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key
 
@@ -26,7 +24,7 @@ _HEADERS = frozenset({"part", "split", "set", "subset", "partition", "phase"})
 _DEPTH = 4  # a file, its fold, its parts, their rows
 
 
-def open_split_file(path: Path) -> dict[str, Variable]:
+def open_split_file(path: Path) -> Mapping[str, Variable]:
     """List what a file or folder holds by key; of fields of a struct or dict, the key is `outer.inner`.
 
     Nothing is unpickled, and files of text larger than 256 MiB are refused.
@@ -38,10 +36,8 @@ def open_split_file(path: Path) -> dict[str, Variable]:
     try:
         if path.is_dir():
             return _folder(path)
-        if is_hdf5(path):
-            return open_hdf5(path, groups=True)
-        if is_matlab5(path):
-            return _matlab5(path)
+        if file_kind(path) is not None:
+            return foreign_variables(path, fields=True)
         with path.open("rb") as file:
             start = file.read(6)
         if start == b"\x93NUMPY":
@@ -92,24 +88,15 @@ def _leaves(content: Mapping[str, Any], before: str = "", depth: int = 1) -> Ite
 
 
 def _variable(path: Path, key: str, value: Any) -> Variable:
-    value = value.item() if isinstance(value, np.generic) else value
-    first = value
-    while isinstance(first, list | np.ndarray) and (first.size if isinstance(first, np.ndarray) else len(first)):
-        first = first[0] if isinstance(first, list) else first.flat[0]
-    shape = value.shape if isinstance(value, np.ndarray) else (len(value),) if isinstance(value, list) else (1,)
-    return LoadedVariable(path, key, shape, isinstance(first, str), partial(_array, path, key, value))
-
-
-def _array(path: Path, key: str, value: Any) -> NDArray[Any]:
-    if isinstance(value, np.ndarray):
-        return value
+    """A list of row numbers or of names; of what is no part only the key counts."""
     items = value if isinstance(value, list) else [value]
-    kinds = {type(item) for item in items}
+    kinds = {type(item) for item in items} if read_part_key(key) else {str}
     if not kinds <= {int, float} and kinds != {str}:
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise DataError(f"split.file={path}: {key}: holds {found}; needed is a list of row numbers or of names")
     try:
-        return np.array(items, dtype=object if kinds == {str} else np.float64 if float in kinds else np.int64)
+        dtype = object if kinds == {str} else np.float64 if float in kinds else np.int64
+        return LoadedVariable(path, key, np.array(items, dtype=dtype))
     except OverflowError as error:
         raise DataError(f"split.file={path}: {key}: {error}") from error
 
@@ -127,26 +114,12 @@ def _npz(path: Path) -> dict[str, Variable]:
                     raise DataError(f"split.file={path}: {key}: more than {MAX_BYTES:,} bytes")
                 else:
                     values = np.asarray(arrays[key])
-                found[key] = LoadedVariable(
-                    path, key, values.shape, values.dtype.kind in "SU", partial(np.copy, values)
-                )
+                found[key] = LoadedVariable(path, key, values)
     except DataError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise almost anything for damaged archives
         reason = "it holds pickled objects, which could run code" if "bject array" in str(error) else str(error)
         raise DataError(f"split.file={path}: refused: {reason}") from error
-    return found
-
-
-def _matlab5(path: Path) -> dict[str, Variable]:
-    found = open_matlab5(path)
-    try:
-        for key in [key for key, _, kind in whosmat(str(path)) if kind == "struct"]:
-            value = loadmat(str(path), variable_names=[key], simplify_cells=True)[key]
-            if isinstance(value, dict):
-                found.update({name: _variable(path, name, field) for name, field in _leaves(value, f"{key}.")})
-    except Exception as error:  # scipy's parser of a damaged file raises almost anything
-        raise DataError(f"split.file={path}: damaged MATLAB 5 file: {error}") from error
     return found
 
 

@@ -12,6 +12,7 @@ from aach_lightning.data.parts import Rows, complete_split
 from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.containers.variable import Variable
+from aach_lightning.readers.guard import reading
 from aach_lightning.readers.split_files.formats import open_split_file
 from aach_lightning.readers.split_files.pair_names import PairNames, is_number
 from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key
@@ -19,6 +20,7 @@ from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key
 log = logging.getLogger(__name__)
 
 
+@reading()
 def load_split(path: Path, pairs: Pairs, *, first_row: int | None, train: int | None, seed: int) -> Split:
     """Read a split.json of an earlier run, or a split in any form that `open_split_file` reads.
 
