@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import CheckpointError, DataError
-from aach_lightning.readers.foreign import file_kind
-from aach_lightning.readers.guard import ForeignVariable, foreign_variables, reading
+from aach_lightning.readers.foreign.checks import file_kind
+from aach_lightning.readers.foreign.guard import ForeignVariable, foreign_variables, reading
 
 
 @dataclass(frozen=True)

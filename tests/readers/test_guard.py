@@ -15,9 +15,9 @@ from scipy.io import loadmat, savemat
 from scipy.sparse import csc_array
 
 from aach_lightning.errors import CheckpointError, DataError
-from aach_lightning.readers import guard
-from aach_lightning.readers.foreign import file_kind
-from aach_lightning.readers.guard import ForeignVariable, foreign_variables
+from aach_lightning.readers.foreign import guard
+from aach_lightning.readers.foreign.checks import file_kind
+from aach_lightning.readers.foreign.guard import ForeignVariable, foreign_variables
 from aach_lightning.zoo.matconvnet import read_matconvnet
 
 CELL, STRUCT, CHAR, SPARSE, DOUBLE, FUNCTION = 1, 2, 4, 5, 6, 16
@@ -322,9 +322,8 @@ def test_a_file_that_no_process_survives(
 ) -> None:
     path = save(tmp_path / "x.mat", matrix(DOUBLE, (1, 1), doubles(7)))
     variable = foreign_variables(path)["x"]
-    (tmp_path / "program.py").write_text(program)
     with monkeypatch.context() as patch:
-        patch.setattr(guard, "PROGRAM", str(tmp_path / "program.py"))
+        patch.setattr(guard, "PROGRAM", program)
         patch.setattr(guard, "PATIENCE", 0.3 if "sleep" in program else 60.0)
         guard._CHILD.end()
         with pytest.raises(DataError, match=rf"x\.mat: damaged MATLAB 5 file: {said}"):

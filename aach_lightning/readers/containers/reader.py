@@ -22,7 +22,7 @@ from aach_lightning.readers.containers.pixels import CONVERTER, ReadPixels, Read
 from aach_lightning.readers.containers.pooled import pool_parts
 from aach_lightning.readers.containers.roles import find_parts
 from aach_lightning.readers.containers.source import open_variables
-from aach_lightning.readers.guard import reading
+from aach_lightning.readers.foreign.guard import reading
 from aach_lightning.runtime.files import digest
 
 log = logging.getLogger(__name__)

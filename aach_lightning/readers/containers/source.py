@@ -7,8 +7,8 @@ from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.containers.roles import read_key
 from aach_lightning.readers.containers.text_lists import open_lines, open_npy
 from aach_lightning.readers.containers.variable import Variable
-from aach_lightning.readers.foreign import file_kind
-from aach_lightning.readers.guard import foreign_variables
+from aach_lightning.readers.foreign.checks import file_kind
+from aach_lightning.readers.foreign.guard import foreign_variables
 
 _SUFFIXES = (".mat", ".h5", ".hdf5", ".npy", ".txt")
 

@@ -1,6 +1,7 @@
 """One array or list of strings of a pack, whatever file it lies in."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import DataError
-from aach_lightning.readers.foreign import first_strings
 
 Numbers = NDArray[np.generic]
 
@@ -64,3 +64,33 @@ class LoadedVariable(Variable):
             return first_strings(self.values)
         except ValueError as error:
             raise DataError(f"{self.where}: {error}") from error
+
+
+def first_strings(cells: Any) -> list[str]:
+    """One string a row from MATLAB's nested cells and padded character rows.
+
+    Args:
+        cells: Array of strings or of nested arrays of them; N, 1 x N, or N x (texts of one row).
+
+    Raises:
+        ValueError: If something in it is not a string.
+    """
+    array = np.asarray(cells)
+    if array.ndim == 2 and 1 in array.shape:
+        array = array.reshape(-1)
+    return [_text(first_item(row)) for row in np.atleast_1d(array)]
+
+
+def first_item(value: Any) -> Any:
+    """What stands first in nested arrays; an empty text where they are empty."""
+    while isinstance(value, np.ndarray | list | tuple):
+        items: Iterable[Any] = value.reshape(-1) if isinstance(value, np.ndarray) else value
+        value = next(iter(items), "")  # an empty cell is an empty text
+    return value
+
+
+def _text(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise ValueError(f"a row holds {type(text).__name__} where a string is needed")
+    return text.strip()

@@ -12,7 +12,7 @@ from aach_lightning.data.parts import Rows, complete_split
 from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.containers.variable import Variable
-from aach_lightning.readers.guard import reading
+from aach_lightning.readers.foreign.guard import reading
 from aach_lightning.readers.split_files.formats import open_split_file
 from aach_lightning.readers.split_files.pair_names import PairNames, is_number
 from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key

@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.readers import foreign
 from aach_lightning.readers.containers.variable import Variable
+from aach_lightning.readers.foreign.checks import file_kind
 
 PATIENCE = 60.0
 """Seconds that one answer of the child may take, and one more for each MB of the file."""
 MEMORY = 2**34
 """Bytes that the child may take at most; never more than three quarters of the machine's."""
-PROGRAM = foreign.__file__
+PROGRAM = "from aach_lightning.readers.foreign.child import main; main()"
 
 
 @dataclass
@@ -50,7 +50,7 @@ class ForeignFile:
         """What the child answers.
 
         Args:
-            do: `listing`, `rows` or `strings` of a file of `foreign`.
+            do: `listing`, `rows` or `strings` of `Hdf5File` or `Matlab5File`.
             arguments: Of that method.
             where: The variable, for messages.
 
@@ -104,7 +104,7 @@ def foreign_variables(path: Path, fields: bool = False) -> dict[str, ForeignVari
         ConfigError: If h5py is needed and missing.
         DataError: If the file is of neither kind, or damaged.
     """
-    kind = foreign.file_kind(path)
+    kind = file_kind(path)
     if kind is None:
         raise DataError(f"{path}: neither HDF5 (MATLAB v7.3) nor MATLAB 5 by its first bytes")
     if kind == "HDF5" and find_spec("h5py") is None:
@@ -188,7 +188,7 @@ class _Child:
             memory = min(MEMORY, _memory() * 3 // 4)
             self._owner = os.getpid()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", PROGRAM, str(memory)],
+                [sys.executable, "-P", "-c", PROGRAM, str(memory)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""MATLAB and HDF5 files, read by a guarded child process."""
