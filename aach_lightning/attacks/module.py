@@ -1,6 +1,7 @@
 """AttackModule: frozen source networks, a learned delta. LightningModule 2."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from aach_lightning.attacks.items import AttackBatch, Bank, Items
 from aach_lightning.attacks.objectives.objective import Objective
 from aach_lightning.data.modality import Modality
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
+from aach_lightning.perturbations.descent import descend
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space
 from aach_lightning.perturbations.step import Step
@@ -89,18 +91,17 @@ class AttackModule(pl.LightningModule):
             codes = binary_codes(relaxed) if batch.anchors is None else batch.anchors
             labels = batch.pairs.labels if self.objective.needs_labels else None
             loss = self.objective.bind(Items(relaxed, codes, labels, batch.goals), self.bank.to(clean.device))
-        gradients, step = self.gradients.start(ids, self.steps, clean), self.new_step()
-        delta = self._start(clean, ids)
-        objective = []
-        with torch.enable_grad():
-            for number in range(self.steps):
-                point = step.lookahead(delta)
-                gradient, found = gradients(number, point, lambda seen, change: loss(self.hash(seen), change))
-                if self.record:
-                    objective.append(found.sum(dtype=torch.float64))
-                with torch.no_grad():
-                    # The steps below read many tensors at once, which is slow where their orders differ.
-                    delta = self.space.project(clean, step(delta, gradient.contiguous()))
+        gradients = self.gradients.start(ids, self.steps, clean)
+        objective: list[Tensor] = []
+
+        def gradient(number: int, point: Tensor) -> Tensor:
+            found, values = gradients(number, point, lambda seen, change: loss(self.hash(seen), change))
+            if self.record:
+                objective.append(values.sum(dtype=torch.float64))
+            return found
+
+        project = partial(self.space.project, clean)
+        delta = descend(self._start(clean, ids), gradient, self.new_step(), project, self.steps)
         self.recorded = torch.stack(objective) if self.record else None
         return delta
 

@@ -41,6 +41,10 @@ class Space:
         shortened: Tensor = delta * (self.epsilon / lengths).clamp(max=1).view(-1, *[1] * (delta.ndim - 1))
         return shortened
 
+    def nearest(self, clean: Tensor, changed: Tensor) -> Tensor:
+        """Nearest allowed input to a changed one, N x ..., under "linf": in the ball around `clean`, in the range."""
+        return torch.clamp(changed, clean - self.epsilon, clean + self.epsilon).clamp_(self.low, self.high)
+
     def entry_size(self, entries: int) -> float:
         """Size of each of `entries` entries of a delta that fills the ball evenly: epsilon, or its share under l2."""
         return self.epsilon / entries**0.5 if self.norm == "l2" else self.epsilon

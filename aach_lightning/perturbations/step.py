@@ -22,13 +22,13 @@ class SignMomentum:
     """Steps of fixed size along the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, alg. 1).
 
     Args:
-        size: Step size as a share of `unit`.
+        size: Step size as a share of `unit`; a tensor, N x 1 x ..., where each item has its own.
         momentum: Decay mu of the accumulated gradient; 0 gives plain sign-gradient steps.
         nesterov: Take the gradient where the momentum alone would lead (NI-FGSM, Lin et al., ICLR 2020, eq. 6).
         unit: Epsilon, in units of the input.
     """
 
-    def __init__(self, size: float, momentum: float, nesterov: bool = False, unit: float = 1.0) -> None:
+    def __init__(self, size: float | Tensor, momentum: float, nesterov: bool = False, unit: float = 1.0) -> None:
         self.size = size * unit
         self.momentum = momentum
         self.nesterov = nesterov
@@ -42,6 +42,8 @@ class SignMomentum:
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta; see `Step`."""
+        if not self.momentum:
+            return gradient.sign().mul_(-self.size).add_(delta)
         mean = gradient.abs().flatten(1).mean(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
         scaled = gradient / mean.view(-1, *[1] * (gradient.ndim - 1))
         self._velocity = scaled if self._velocity is None else self._velocity.mul_(self.momentum).add_(scaled)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.perturbations.descent import descend, gradient_of
+from aach_lightning.perturbations.step import SignMomentum
 from aach_lightning.runtime import ranks
 
 
@@ -48,13 +50,16 @@ class Adversary:
         size = bound if self.steps == 1 else bound * 2 / self.steps
         training = [module for module in encoder.modules() if module.training]
         encoder.eval()
-        delta = torch.zeros_like(images)
-        for _ in range(self.steps):
-            with torch.enable_grad():
-                delta.requires_grad_()
-                agreement = (encoder(images + delta).float() * codes).sum()
-                (gradient,) = torch.autograd.grad(agreement, delta)
-            delta = torch.clamp(delta.detach() - size * gradient.sign(), -bound, bound)
+
+        def agreement(delta: Tensor) -> Tensor:
+            relaxed: Tensor = encoder(images + delta).float()
+            return (relaxed * codes).sum(dim=1)
+
+        def within(delta: Tensor) -> Tensor:
+            return torch.clamp(delta, -bound, bound)
+
+        step = SignMomentum(size, 0.0)
+        delta = descend(torch.zeros_like(images), gradient_of(agreement), step, within, self.steps)
         for module in training:
             module.training = True
         return (images + delta).clamp(0, 1)

@@ -15,11 +15,11 @@ from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.errors import CheckpointError
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.likelihood import inverted_likelihood, likelihood
+from aach_lightning.perturbations.descent import PGD
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import BATCH
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.targets.contents import image_levels, level_images
-from aach_lightning.targets.perturbation import Perturbation
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def craft_pairs(
     pairs: Pairs,
     rows: NDArray[np.int64],
     codes: TrainCodes,
-    perturb: tuple[Perturbation, Perturbation],
+    perturb: tuple[PGD, PGD],
     intra_weight: float,
     folder: Path,
     device: torch.device,

@@ -11,9 +11,12 @@ from torch import Tensor
 from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.inference import hash_pairs
+from aach_lightning.perturbations.descent import PGD
+from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
@@ -25,7 +28,6 @@ from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, Train
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.targets.perturbation import perturbations
 from aach_lightning.targets.training import NETWORK, CodeIndex, build_target, validation_rows, write_index
 
 
@@ -38,6 +40,16 @@ def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
     return experiment.store.get_or_build(
         "hardened", depends_on, lambda folder: _harden(experiment, hardening, target, folder)
     )
+
+
+def perturbations(config: HardeningConfig, pairs: Pairs) -> tuple[PGD, PGD]:
+    """Changes of images, and of texts, that a target learns to withstand."""
+    spaces = (
+        Space(config.epsilon / 255, "linf", *Modality.image.bounds(pairs)),
+        Space(config.text_epsilon, "linf", *Modality.text.bounds(pairs)),
+    )
+    images, texts = (PGD(space, config.steps, config.step_size * space.epsilon) for space in spaces)
+    return images, texts
 
 
 def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact, folder: Path) -> None:

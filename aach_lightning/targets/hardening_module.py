@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.networks.sharing import hash_global_batch
+from aach_lightning.perturbations.descent import PGD
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.seeding import torch_generator
 from aach_lightning.targets.dcmh import DCMHModule
-from aach_lightning.targets.perturbation import Perturbation
 
 
 class FineTuningModule(DCMHModule):
@@ -43,7 +43,7 @@ class PGDModule(FineTuningModule):
         **options: As `DCMHModule`.
     """
 
-    def __init__(self, *arguments: object, perturb: tuple[Perturbation, Perturbation], seed: int, **options: object):
+    def __init__(self, *arguments: object, perturb: tuple[PGD, PGD], seed: int, **options: object):
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.perturb, self.seed = perturb, seed
 
@@ -69,9 +69,7 @@ class PGDModule(FineTuningModule):
         self.train()
         return images, texts
 
-    def _moved(
-        self, hashing: Callable[[Tensor], Tensor], clean: Tensor, start: Tensor, perturb: Perturbation
-    ) -> Tensor:
+    def _moved(self, hashing: Callable[[Tensor], Tensor], clean: Tensor, start: Tensor, perturb: PGD) -> Tensor:
         codes = binary_codes(hashing(clean).detach())
 
         def loss(inputs: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.perturbations.descent import PGD
+from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.targets import adversarial_pairs
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
-from aach_lightning.targets.perturbation import Perturbation
 
 BITS = 8
-PERTURB = (Perturbation(24 / 255, 0.0, 1.0, 4, 8 / 255), Perturbation(0.3, 0.0, 1.0, 4, 0.1))
+PERTURB = (PGD(Space(24 / 255, "linf", 0.0, 1.0), 4, 8 / 255), PGD(Space(0.3, "linf", 0.0, 1.0), 4, 0.1))
 TRAIN = np.array([31, 4, 17, 2, 40, 8, 9, 55, 23, 12])
 
 

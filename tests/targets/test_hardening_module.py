@@ -6,13 +6,14 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
+from aach_lightning.perturbations.descent import PGD
+from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.targets.perturbation import Perturbation
 
 BITS = 8
 ROWS = [31, 4, 17, 2, 40, 8]
-PERTURB = (Perturbation(16 / 255, 0.0, 1.0, 3, 6 / 255), Perturbation(0.2, 0.0, 1.0, 3, 0.08))
+PERTURB = (PGD(Space(16 / 255, "linf", 0.0, 1.0), 3, 6 / 255), PGD(Space(0.2, "linf", 0.0, 1.0), 3, 0.08))
 
 
 class Normalised(nn.Module):
