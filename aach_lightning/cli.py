@@ -1,7 +1,6 @@
 """The two commands, each a list of steps."""
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from rich.console import Console
 
 from aach_lightning.attacks.build import attack_space
 from aach_lightning.config.choices import SourceName, Stage
-from aach_lightning.config.method import HttpConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.split import protocol_name
 from aach_lightning.data.experiment import Experiment
@@ -33,15 +31,18 @@ from aach_lightning.reports.run_folder import ADVERSARIAL, PICTURE, RESULT, SPLI
 from aach_lightning.reports.table import show, show_report
 from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
 from aach_lightning.runtime import ranks
+from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.files import digest_json, write_json
 from aach_lightning.runtime.loggers import log_folder, track
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_for_search, open_target
-from aach_lightning.targets.deployment import ensure_deployed
-from aach_lightning.targets.training import CodeIndex, read_report
-from aach_lightning.zoo.checkpoint_deployment import method_identity
+from aach_lightning.targets.deployment import Deployment, deployment_of
+from aach_lightning.targets.index import CodeIndex, read_report
+
+# data, split and answer count by what they come to, trainer by its precision; stage, logger and paths change no result
+COUNTED = ("seed", "target", "budget", "mining", "surrogate", "attack", "evaluation")
 
 
 def train(config: RunConfig) -> None:
@@ -49,10 +50,11 @@ def train(config: RunConfig) -> None:
     ranks.on_first(lambda: check_login(config.logger))
     console = Console(quiet=not ranks.is_first())
     experiment = Experiment.load(config)
-    depends_on = {"stage": config.stage, **_depends_on(experiment)}
+    deployment = deployment_of(experiment)
+    depends_on = {"stage": config.stage, **_depends_on(experiment, deployment)}
     memory = experiment.store.root / "train" / digest_json(depends_on)
     with track(config.logger, make_job(config, config.stage, depends_on, memory)):
-        target = ensure_deployed(experiment)
+        target = deployment.ensure()
         reports = {"target": read_report(target)}
         show_report("target", reports["target"], target.path, console)
         if config.stage is Stage.surrogate:
@@ -82,15 +84,13 @@ def _finish(config: RunConfig) -> Artifact:
     experiment = Experiment.load(config)
     if edits_texts(config.attack):
         check_words(experiment.pairs)
-    remote = None
-    if isinstance(config.target.method, HttpConfig):  # who answers at an address is known once it was asked
-        with experiment.watch.stage("target"):
-            remote = ensure_deployed(experiment)
-    depends_on = _depends_on(experiment, remote)
+    deployment = deployment_of(experiment)
+    with experiment.watch.stage("target"):
+        depends_on = _depends_on(experiment, deployment)
 
     def build(folder: Path) -> None:
         with track(config.logger, make_job(config, "attack", depends_on, folder), at_once=True):
-            _attack(experiment, folder, remote)
+            _attack(experiment, deployment, folder)
 
     finished = experiment.store.get_or_build("result", depends_on, build)
     if not finished.built and wanted_by_agent(config.logger):
@@ -99,12 +99,12 @@ def _finish(config: RunConfig) -> Artifact:
     return finished
 
 
-def _attack(experiment: Experiment, folder: Path, remote: Artifact | None) -> None:
+def _attack(experiment: Experiment, deployment: Deployment, folder: Path) -> None:
     config, pairs, split, rows = experiment.config, experiment.pairs, experiment.split, experiment.attacked
     store, watch = experiment.store, experiment.watch
     aim = choose_aim(config.attack, pairs, rows, experiment.queried, config.seed)
     with watch.stage("target"):
-        target = ensure_deployed(experiment) if remote is None else remote
+        target = deployment.ensure()
         index = CodeIndex.load(target.path)
         by_search = config.attack.source is SourceName.queries
         black_box, door = (open_for_search if by_search else open_target)(experiment, target)
@@ -169,20 +169,11 @@ def _attack(experiment: Experiment, folder: Path, remote: Artifact | None) -> No
     track_result(result, exhibits)
 
 
-def _depends_on(experiment: Experiment, remote: Artifact | None = None) -> dict[str, Any]:
-    """Everything that a result depends on: data by their content, hardware by its precision, no paths, no logger.
-
-    A target that answers over HTTP by what it is, not by its address: `remote` has the key of its identity.
-    """
-    config, pairs, split = experiment.config, experiment.pairs, experiment.split
-    plain = asdict(config)
-    for key in ("paths", "logger", "trainer", "stage", "data", "split", "answer"):
-        del plain[key]
-    plain["target"]["method"] = method_identity(config.target.method)
-    plain |= config.answer.depended_on()
-    if remote is not None:
-        plain["target"] = {"name": config.target.name, "deployed": remote.key}
-    data = {"name": pairs.name, "hash": pairs.fingerprint, "split": split.fingerprint}
+def _depends_on(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:
+    """Everything that a result depends on: data by their content, hardware by its precision, no paths, no logger."""
+    config, pairs = experiment.config, experiment.pairs
+    plain = named(config, *COUNTED) | {"target": deployment.identity()} | config.answer.depended_on()
+    data = {"name": pairs.name, "hash": pairs.fingerprint, "split": experiment.split.fingerprint}
     data |= {"protocol": protocol_name(config.split), "note": pairs.note}
     return {"config": plain, "data": data, **experiment.numerics}
 

@@ -48,8 +48,8 @@ def measure(target: str, bits: int, overrides: list[str], folder: Path) -> dict[
     from aach_lightning.runtime.compose import compose_config
     from aach_lightning.runtime.stopwatch import peak_memory_mib
     from aach_lightning.targets.deployment import ensure_deployed
+    from aach_lightning.targets.index import CodeIndex, read_report
     from aach_lightning.targets.method import rarer_sign
-    from aach_lightning.targets.training import CodeIndex, read_report
 
     config = compose_config([f"target={target}", f"target.code_length={bits}", *overrides], folder)
     experiment = Experiment.load(config, target_only=True)

@@ -35,10 +35,7 @@ WING_FLOOR = "targets"
 DOORS = {
     (f"{PACKAGE}.{name}", f"{PACKAGE}.{wing}")
     for name, wings in {
-        "cli": ("zoo", "zoo.checkpoint_deployment"),
         "targets.__main__": ("zoo", "zoo.check"),
-        "targets.deployment": ("zoo", "zoo.checkpoint_deployment", "zoo.checkpoints", "zoo.checkpoints.files"),
-        "targets.training": ("zoo", "zoo.checkpoints", "zoo.checkpoints.files", "zoo.checkpoints.opening"),
     }.items()
     for wing in wings
 }

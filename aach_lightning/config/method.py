@@ -147,7 +147,7 @@ class DCHMTConfig(MethodConfig):
 class HttpConfig(MethodConfig):
     """Not learned here: the target answers over HTTP."""
 
-    _target_: str = "aach_lightning.targets.remote.HttpTarget"
+    _target_: str = "aach_lightning.targets.remote_deployment.RemoteDeployment"
     url: str = MISSING
     timeout: float = MISSING  # seconds until the next bytes of an answer
     attempts: int = MISSING  # times that a request is sent
@@ -160,7 +160,7 @@ class HttpConfig(MethodConfig):
 class CheckpointConfig(MethodConfig):
     """Not learned here: somebody else's networks, from files."""
 
-    _target_: str = "aach_lightning.zoo.checkpoints.opening.open_checkpoint"
+    _target_: str = "aach_lightning.zoo.checkpoint_deployment.CheckpointDeployment"
     format: CheckpointFormat = MISSING
     image_file: str = MISSING  # or the file of both networks
     text_file: str | None = None

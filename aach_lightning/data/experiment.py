@@ -75,6 +75,11 @@ class Experiment:
         return numerics(self.config.trainer)
 
     @property
+    def fingerprints(self) -> dict[str, str]:
+        """What names the data and their parts in the key of whatever is made of them."""
+        return {"data": self.pairs.fingerprint, "split": self.split.fingerprint}
+
+    @property
     def everything(self) -> NDArray[np.int64]:
         """All rows of the data set."""
         return np.arange(len(self.pairs), dtype=np.int64)

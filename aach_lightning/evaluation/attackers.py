@@ -27,7 +27,7 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.runtime.trainer import compute_device
 from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
-from aach_lightning.targets.training import load_target
+from aach_lightning.targets.deployment import load_target
 
 REVEALED: dict[AnswerName, Needs] = {
     AnswerName.codes: "codes",

@@ -27,7 +27,7 @@ from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.perturbations.space import Space
 from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.targets.blackbox import EvaluationDoor
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.index import CodeIndex
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
 from aach_lightning.surrogates.training import Answers
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.index import CodeIndex
 
 
 def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:

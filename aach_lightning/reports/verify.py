@@ -19,10 +19,9 @@ from aach_lightning.evaluation.protocol import search
 from aach_lightning.evaluation.rows import searched_database
 from aach_lightning.runtime.compose import compose_config
 from aach_lightning.runtime.files import digest
-from aach_lightning.targets.access import deployed_target
 from aach_lightning.targets.blackbox import EvaluationDoor
-from aach_lightning.targets.deployment import ensure_deployed
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.deployment import deployed_target, ensure_deployed
+from aach_lightning.targets.index import CodeIndex
 
 _ROUNDING = 1e-6
 

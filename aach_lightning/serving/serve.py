@@ -32,8 +32,7 @@ def serve(config: RunConfig) -> None:
     from aach_lightning.serving.accounts import Accounts, keys_from_environment
     from aach_lightning.serving.app import make_app
     from aach_lightning.serving.system import System
-    from aach_lightning.targets.access import deployed_target
-    from aach_lightning.targets.deployment import ensure_deployed
+    from aach_lightning.targets.deployment import deployed_target, ensure_deployed
 
     serving = cast(ServeConfig, config).serving
     check_serving(serving)

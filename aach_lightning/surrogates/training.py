@@ -20,6 +20,7 @@ from aach_lightning.networks.inference import encode_images
 from aach_lightning.networks.sharing import check_shareable
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
+from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.loggers import stage_logger
@@ -115,10 +116,8 @@ def _learns_from_lists(config: RunConfig) -> bool:
 def _depends_on(experiment: Experiment, target: Artifact) -> dict[str, Any]:
     config = experiment.config
     return {
-        "config": asdict(config.surrogate),
-        "mining": asdict(config.mining),
-        "budget": asdict(config.budget),
-        "seed": config.seed,
+        "config": named(config, "surrogate")["surrogate"],
+        **named(config, "mining", "budget", "seed"),
         "target": target.key,
         **(config.answer.depended_on() if _learns_from_lists(config) else {}),
         **experiment.numerics,

@@ -1,24 +1,18 @@
 """Both doors to a trained target."""
 
-from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from aach_lightning.config.choices import Modalities, Selection
-from aach_lightning.config.method import HttpConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import Split, gallery_rows
-from aach_lightning.networks.build import build_defence
-from aach_lightning.networks.defences import with_defence
+from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets.answers import RankedAnswers
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
-from aach_lightning.targets.remote import open_remote
-from aach_lightning.targets.service import Target
-from aach_lightning.targets.training import SPLIT, CodeIndex, load_target
+from aach_lightning.targets.deployment import deployment_of
+from aach_lightning.targets.index import SPLIT, CodeIndex
 
 
 def open_target(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
@@ -35,11 +29,11 @@ def open_target(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, E
         "seed": config.seed,
         "pairs": config.budget.pairs,
         "anchors": anchors,
-        "modality": config.attack.modality.value if anchors or wanted else None,
+        "modality": config.attack.modality if anchors or wanted else None,
     }
     if config.budget.selection is not Selection.random:
-        learner = {"surrogate": asdict(config.surrogate), "mining": asdict(config.mining)}
-        run["chosen_by"] = {**asdict(config.budget), **learner, **experiment.numerics}
+        learner = named(config, "surrogate", "mining")
+        run["chosen_by"] = {**named(config, "budget")["budget"], **learner, **experiment.numerics}
     if wanted:
         run["item"] = config.attack.target_item
     return _doors(experiment, artifact, config.budget.pairs + anchors + wanted, run)
@@ -54,37 +48,25 @@ def open_for_search(experiment: Experiment, artifact: Artifact) -> tuple[BlackBo
     attack = config.attack
     run: dict[str, Any] = {
         "seed": config.seed,
-        "search": None if attack.search is None else asdict(attack.search),
-        "queries": attack.queries,
+        **named(attack, "search", "queries", "modality", "norm"),
         "attacked": config.evaluation.queries,
-        "modality": attack.modality.value,
         "epsilon": None if attack.modality is Modalities.text else attack.epsilon,
         "text_epsilon": None if attack.modality is Modalities.image else attack.text_epsilon,
-        "norm": attack.norm.value,
     }
     return _doors(experiment, artifact, (attack.queries or 0) * len(experiment.modalities), run)
-
-
-def deployed_target(experiment: Experiment, artifact: Artifact) -> Target:
-    """A trained target with its defence, where the run computes; or one that answers over HTTP."""
-    target = experiment.config.target
-    if isinstance(target.method, HttpConfig):
-        return open_remote(target.method, target.code_length)
-    return with_defence(load_target(experiment, artifact), build_defence(target.defence)).to(experiment.device)
 
 
 def _doors(
     experiment: Experiment, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
     config = experiment.config
-    remote = isinstance(config.target.method, HttpConfig)
-    device = torch.device("cpu") if remote else experiment.device
-    network = deployed_target(experiment, artifact)
+    deployment = deployment_of(experiment)
+    target, device = deployment.answering(artifact), deployment.device
     form, name = _revealed(config, artifact), artifact.key
     if form is not None:  # another form, another ledger
         name = digest_json({"target": artifact.key, **config.answer.depended_on()})
     black_box = BlackBox(
-        network,
+        target,
         config.target.code_length,
         budget,
         experiment.store.root / "ledger" / f"{name}.ledger",
@@ -93,7 +75,7 @@ def _doors(
         device=device,
         reveals=form,
     )
-    return black_box, EvaluationDoor(network, config.target.code_length, device)
+    return black_box, EvaluationDoor(target, config.target.code_length, device)
 
 
 def _revealed(config: RunConfig, artifact: Artifact) -> RankedAnswers | None:

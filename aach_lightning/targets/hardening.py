@@ -20,6 +20,7 @@ from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
+from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
@@ -27,8 +28,9 @@ from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
+from aach_lightning.targets.index import CodeIndex, validation_rows, write_index
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.targets.training import NETWORK, CodeIndex, build_target, validation_rows, write_index
+from aach_lightning.targets.training import NETWORK, build_target
 
 
 def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
@@ -36,7 +38,7 @@ def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
     hardening = experiment.config.target.adversarial
     if not isinstance(hardening, HardeningConfig):
         return target
-    depends_on = {"target": target.key, "config": asdict(hardening)}
+    depends_on = {"target": target.key, "config": named(experiment.config.target, "adversarial")["adversarial"]}
     return experiment.store.get_or_build(
         "hardened", depends_on, lambda folder: _harden(experiment, hardening, target, folder)
     )

@@ -56,12 +56,14 @@ class TargetModule(pl.LightningModule):
     Attributes:
         stage: Before the names of what is logged.
         supervised: Whether the method reads labels; without them the last epoch is kept, not the one of the best MAP.
+        ranks_vectors: Whether the paper ranks real vectors: MAP of relaxed codes is reported too.
         needs_features: Whether `TrainPart.features` are read; else they may be n x 0.
         order: int64, n: what is kept of the train items is sorted by row, as `rows` is.
     """
 
     stage = "target"
     supervised = True
+    ranks_vectors = False
     needs_features = False
     rows: Tensor
 

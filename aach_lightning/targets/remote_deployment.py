@@ -1,10 +1,12 @@
-"""What a run keeps of a target that answers over HTTP: who it is, and the codes of the collection."""
+"""A target that answers over HTTP: a run keeps who it is, and the codes of the collection."""
 
 import json
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,36 +14,78 @@ from aach_lightning.config.method import HttpConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.texts import unnamed
 from aach_lightning.errors import ConfigError
+from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
+from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.files import digest_json, write_json
 from aach_lightning.runtime.store import Artifact
+from aach_lightning.targets.deployment import Deployment
+from aach_lightning.targets.index import CONVERT, REPORT, CodeIndex, write_index
 from aach_lightning.targets.remote import HttpTarget, open_remote
-from aach_lightning.targets.training import REPORT, CodeIndex, write_index
 
 
-def ensure_remote(experiment: Experiment, method: HttpConfig) -> Artifact:
-    """Find or make the index of codes of a service: the whole collection is sent once, and counted as `index_items`.
+class RemoteDeployment(Deployment):
+    """A service behind a URL. Of it there is nothing but an index of codes, and no defence that could be put before it.
 
-    This stands for the database that the service has hashed itself; no attacker pays for it or sees it. The key is that
-    of the weights that the service names, so that equal ones share a ledger, and others never do.
-
-    Raises:
-        ConfigError: If the service is made for other sizes or words than the data.
-        TargetError: If it does not answer.
+    The whole collection is sent once, and counted as `index_items`. This stands for the database that the service has
+    hashed itself; no attacker pays for it or sees it. The key is that of the weights that the service names, so that
+    equal ones share a ledger, and others never do.
     """
-    config = experiment.config.target
-    service = open_remote(method, config.code_length)
-    about = ranks.on_first(service.about)
-    check_about(about, experiment, method)
-    depends_on = {
-        "identity": about.get("identity") or method.url,
-        "code_length": config.code_length,
-        "validation": [config.validation, config.seed],
-        "data": experiment.pairs.fingerprint,
-        "split": experiment.split.fingerprint,
-    }
-    return experiment.store.get_or_build("remote", depends_on, lambda folder: _build(experiment, service, folder))
+
+    advice = CONVERT
+
+    @property
+    def device(self) -> torch.device:
+        """The client sends from the CPU."""
+        return torch.device("cpu")
+
+    @cached_property
+    def method(self) -> HttpConfig:
+        """Where it answers, and how it is asked."""
+        return cast(HttpConfig, self.config.method)
+
+    def identity(self) -> dict[str, Any]:
+        """The service by what it says of its weights, not by its address: it is asked for that."""
+        return {"name": self.config.name, "deployed": self.ensure().key}
+
+    def build(self) -> Artifact:
+        """Ask who the service is, and hash the collection where that was not done before.
+
+        Raises:
+            ConfigError: If the service is made for other sizes or words than the data.
+            TargetError: If it does not answer.
+        """
+        return self._artifact
+
+    def ensure(self) -> Artifact:
+        """The same: a defence is the service's own business."""
+        return self._artifact
+
+    def network(self, artifact: Artifact) -> HashingNetwork:
+        """There is none.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"target.method.url={self.method.url}: nobody but the service has its weights")
+
+    def answering(self, artifact: Artifact) -> HttpTarget:
+        """A client of the service."""
+        return open_remote(self.method, self.config.code_length)
+
+    @cached_property
+    def _artifact(self) -> Artifact:
+        here, service = self.experiment, open_remote(self.method, self.config.code_length)
+        about = ranks.on_first(service.about)
+        check_about(about, here, self.method)
+        depends_on = {
+            "identity": about.get("identity") or self.method.url,
+            **named(self.config, "code_length"),
+            "validation": [self.config.validation, self.config.seed],
+            **here.fingerprints,
+        }
+        return here.store.get_or_build("remote", depends_on, lambda folder: _build(here, service, folder))
 
 
 def check_about(about: dict[str, Any], experiment: Experiment, method: HttpConfig) -> None:
@@ -78,6 +122,6 @@ def _build(experiment: Experiment, service: HttpTarget, folder: Path) -> None:
     index = CodeIndex(*map_batches(compute, experiment.everything, "the service hashes the collection"))
     if not ranks.is_first():
         return
-    write_index(experiment, folder, index, 0)
+    write_index(experiment, folder, index, advice=CONVERT)
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     write_json(folder / REPORT, {**report, "index_items": 2 * len(experiment.pairs)})

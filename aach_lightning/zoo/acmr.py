@@ -81,6 +81,8 @@ class ACMRModule(AuxiliaryModule):
         auxiliary_lr: Learning rate of the two classifiers.
     """
 
+    ranks_vectors = True
+
     def __init__(
         self,
         network: HashingNetwork,

@@ -17,8 +17,9 @@ from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.runtime.store import Artifact
+from aach_lightning.targets.deployment import load_target
+from aach_lightning.targets.index import CodeIndex
 from aach_lightning.targets.method import rarer_sign
-from aach_lightning.targets.training import CodeIndex, load_target
 from aach_lightning.zoo.checkpoints.convention import CONVENTIONS, Convention
 from aach_lightning.zoo.checkpoints.format import Format
 from aach_lightning.zoo.checkpoints.halves import ImageHalf, with_convention

@@ -9,7 +9,8 @@ from aach_lightning.evaluation.attackers import Attacker, find_attackers
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.access import open_target
-from aach_lightning.targets.training import ensure_target, load_target
+from aach_lightning.targets.deployment import load_target
+from aach_lightning.targets.training import ensure_target
 
 Found = tuple[list[Attacker], list[HashingNetwork]]
 

@@ -15,7 +15,7 @@ from aach_lightning.evaluation.result import Query
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
 from aach_lightning.evaluation.words import RandomEdits
 from aach_lightning.perturbations.space import Space
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.index import CodeIndex
 
 SPACES = {Modality.image: Space(8 / 255, "linf", 0.0, 1.0), Modality.text: Space(0.1, "linf", 0.0, 1.0)}
 

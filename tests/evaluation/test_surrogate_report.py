@@ -12,7 +12,7 @@ from aach_lightning.data.splits import Split, make_split
 from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.surrogates.training import Answers
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.index import CodeIndex
 
 CPU = torch.device("cpu")
 KEYS = {

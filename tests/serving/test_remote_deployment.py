@@ -18,10 +18,10 @@ from aach_lightning.data.splits import gallery_rows
 from aach_lightning.data.texts import unnamed
 from aach_lightning.errors import ConfigError
 from aach_lightning.serving.system import System
-from aach_lightning.targets.access import deployed_target, open_target
-from aach_lightning.targets.deployment import ensure_deployed
+from aach_lightning.targets.access import open_target
+from aach_lightning.targets.deployment import deployed_target, ensure_deployed
+from aach_lightning.targets.index import CodeIndex, read_report
 from aach_lightning.targets.remote_deployment import check_about
-from aach_lightning.targets.training import CodeIndex, read_report
 from tests.serving.conftest import KEY, Serving
 
 HTTP = ("target=http", "target.method.url=http://127.0.0.1:9", "evaluation.white_box=false")

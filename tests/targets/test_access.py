@@ -12,7 +12,8 @@ from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets import access
 from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.blackbox import BudgetExceeded
-from aach_lightning.targets.training import CodeIndex, ensure_target
+from aach_lightning.targets.index import CodeIndex
+from aach_lightning.targets.training import ensure_target
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import deployment, training
 from aach_lightning.targets.access import open_target
-from aach_lightning.targets.deployment import ensure_deployed
+from aach_lightning.targets.deployment import ensure_deployed, load_target
+from aach_lightning.targets.index import CodeIndex, read_report, validation_rows
 from aach_lightning.targets.ledger import LedgerMismatch
-from aach_lightning.targets.training import CodeIndex, ensure_target, load_target, read_report, validation_rows
+from aach_lightning.targets.training import ensure_target
 
 DEFENCES = {
     "jpeg": (("target/defence=jpeg", "target.defence.quality=10"), JPEG(10)),

@@ -19,8 +19,8 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import adversarial_pairs, training
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.dcmh import DCMHModule
-from aach_lightning.targets.deployment import ensure_deployed
-from aach_lightning.targets.training import CodeIndex, load_target, read_report
+from aach_lightning.targets.deployment import ensure_deployed, load_target
+from aach_lightning.targets.index import CodeIndex, read_report
 
 PGD = ("target/adversarial=pgd", "target.adversarial.epochs=2", "target.adversarial.steps=2")
 CMLA = (

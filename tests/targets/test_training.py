@@ -21,14 +21,10 @@ from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets import training
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.dcmh import DCMHModule
+from aach_lightning.targets.deployment import load_target
+from aach_lightning.targets.index import CodeIndex, read_report, validation_rows
 from aach_lightning.targets.report import describe_index
-from aach_lightning.targets.training import (
-    CodeIndex,
-    ensure_target,
-    load_target,
-    read_report,
-    validation_rows,
-)
+from aach_lightning.targets.training import ensure_target
 
 LEARNING = ("target.epochs=12", "target.image_lr=0.01", "target.text_lr=0.01")
 

@@ -18,8 +18,10 @@ from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.runtime.store import Artifact, ArtifactStore
+from aach_lightning.targets.deployment import load_target
+from aach_lightning.targets.index import read_report, validation_rows
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
-from aach_lightning.targets.training import ensure_target, load_target, read_report, validation_rows
+from aach_lightning.targets.training import ensure_target
 from aach_lightning.zoo.auxiliary import (
     AuxiliaryModule,
     SemanticModule,

@@ -16,7 +16,7 @@ from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.targets.__main__ import USAGE, main, show
 from aach_lightning.targets.deployment import ensure_deployed
-from aach_lightning.targets.training import CodeIndex
+from aach_lightning.targets.index import CodeIndex
 from aach_lightning.zoo.check import TargetCheck, check_target
 from aach_lightning.zoo.checkpoints.convention import IMAGENET_COLOUR
 from aach_lightning.zoo.checkpoints.opening import FORMATS

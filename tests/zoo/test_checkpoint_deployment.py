@@ -18,13 +18,12 @@ from aach_lightning.networks.defences import BitDepth
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.runtime.store import Artifact, ArtifactStore
 from aach_lightning.targets.access import open_target
-from aach_lightning.targets.deployment import ensure_deployed
-from aach_lightning.targets.training import CodeIndex, load_target, read_report
-from aach_lightning.zoo.checkpoint_deployment import method_identity
+from aach_lightning.targets.deployment import deployment_of, ensure_deployed, load_target
+from aach_lightning.targets.index import CodeIndex, read_report
 from aach_lightning.zoo.checkpoints.files import CheckpointFiles
 from tests.zoo.checkpoints.written import dcmh
 
-Build = Callable[..., tuple[RunConfig, Artifact]]
+Build = Callable[..., tuple[Experiment, Artifact]]
 
 
 @pytest.fixture
@@ -79,20 +78,20 @@ def test_equal_files_are_one_target_wherever_they_lie(build: Build, files: tuple
     moved = tuple(Path(shutil.copy(path, tmp_path / "elsewhere" / f"other{path.name}")) for path in files)
     other, again = build(paths=(moved[0], moved[1]))
     assert (again.key, again.built) == (first.key, False)
-    assert method_identity(here.config.target.method) == method_identity(other.config.target.method)
+    assert deployment_of(here).identity() == deployment_of(other).identity()
     for overrides in (("target.method.convention=levels",), ("target.method.transposed=false",)):
         assert build(*overrides)[1].key != first.key
     assert build("target.method.largest_mib=77")[1].key == first.key
-    before = method_identity(here.config.target.method)
+    before = deployment_of(here).identity()
     torch.save(dcmh(seed=1)[0], files[0])
     assert build()[1].key != first.key
-    assert method_identity(here.config.target.method) != before
+    assert deployment_of(here).identity() != before
     assert build(paths=(moved[0], moved[1]))[1].key == first.key
 
 
-def test_the_identity_of_other_methods_is_what_they_are(compose_toy: Callable[..., RunConfig]) -> None:
-    method = compose_toy().target.method
-    assert method_identity(method) == asdict(method)
+def test_the_identity_of_a_trained_target_is_its_configuration(toy_experiment: Callable[..., Experiment]) -> None:
+    here = toy_experiment()
+    assert deployment_of(here).identity() == asdict(here.config.target)
 
 
 def test_a_defence_in_front_of_it(build: Build, pairs: Pairs) -> None:
@@ -127,15 +126,14 @@ def test_a_result_depends_on_the_content_of_the_files(
     build: Build, pairs: Pairs, split: Split, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     here, _ = build()
-    first = cli._depends_on(here)
+    first = cli._depends_on(here, deployment_of(here))
     assert str(tmp_path) not in json.dumps(first)
     torch.save(dcmh(seed=3)[1], files[1])
-    assert cli._depends_on(here) != first
+    assert cli._depends_on(here, deployment_of(here)) != first
 
 
 def test_digests_are_read_once(build: Build, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     here, _ = build()
-    method = here.config.target.method
-    found = method_identity(method)
+    found = deployment_of(here).identity()
     monkeypatch.setattr("aach_lightning.zoo.checkpoints.files.digest_file", None)
-    assert method_identity(method) == found
+    assert deployment_of(here).identity() == found

@@ -20,8 +20,9 @@ from aach_lightning.networks.text_mlp import TextMLP
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.runtime.run import checked_config
 from aach_lightning.runtime.store import ArtifactStore
+from aach_lightning.targets.index import read_report
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.targets.training import build_target, ensure_target, read_report
+from aach_lightning.targets.training import build_target, ensure_target
 from aach_lightning.zoo.dchmt import DCHMTModule, dchmt_loss, selection_distances, selection_loss
 from tests.conftest import CONF
 from tests.tiny_clip import write_clip

@@ -18,7 +18,8 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import make_split
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.targets.training import ensure_target, read_report
+from aach_lightning.targets.index import read_report
+from aach_lightning.targets.training import ensure_target
 
 
 def uniform(*shape: int, seed: int) -> Tensor:
