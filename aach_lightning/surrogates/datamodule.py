@@ -1,7 +1,8 @@
 """What a surrogate learns from, as mined batches: answers of the target, queried once, or labels of public pairs."""
 
-from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,59 +12,41 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aach_lightning.data.dataset import PairDataset
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.mining.epoch import MinedBatch, mine_distances, mine_epoch
 from aach_lightning.mining.miners import Miner
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
+from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.surrogates.batch import TripletBatch
 from aach_lightning.targets.blackbox import BlackBox
 
 
-class _MinedBatches(Dataset[TripletBatch]):
-    def __init__(
-        self,
-        dataset: PairDataset,
-        image_codes: Tensor | None,
-        text_codes: Tensor | None,
-        batches: Sequence[MinedBatch],
-    ) -> None:
-        self.dataset, self.image_codes, self.text_codes, self.batches = dataset, image_codes, text_codes, batches
+class MinedDataModule(pl.LightningDataModule):
+    """Some pairs as batches that are mined anew each epoch.
 
-    def __len__(self) -> int:
-        return len(self.batches)
+    Args:
+        experiment: Its data, miner, batch size and seed.
+        rows: int64, N pairs to learn from.
+        features: N x F, what the surrogate's frozen backbone makes of their images; None to give it the images.
 
-    def __getitem__(self, index: int) -> TripletBatch:
-        batch = self.batches[index]
-        return TripletBatch(
-            self.dataset.__getitems__(batch.rows.tolist()),
-            None if self.image_codes is None else self.image_codes[batch.rows],
-            None if self.text_codes is None else self.text_codes[batch.rows],
-            batch.image_anchored,
-            batch.text_anchored,
-        )
-
-
-class _MinedDataModule(pl.LightningDataModule):
-    """Some pairs as batches that are mined anew each epoch."""
+    Attributes:
+        image_codes: int8 in {-1, +1}, N x K, what the target answered; None where it was not asked.
+        text_codes: int8 in {-1, +1}, N x K, or None.
+    """
 
     image_codes: Tensor | None = None
     text_codes: Tensor | None = None
 
-    def __init__(
-        self,
-        pairs: Pairs,
-        rows: NDArray[np.int64],
-        miner: Miner,
-        batch_size: int,
-        seed: int,
-        features: Tensor | None,
-    ) -> None:
+    def __init__(self, experiment: Experiment, rows: NDArray[np.int64], features: Tensor | None = None) -> None:
         super().__init__()
         self.prepare_data_per_node = False  # one process sends the queries, however many machines there are
-        self.pairs, self.rows = pairs, rows
-        self.miner, self.batch_size, self.seed = miner, batch_size, seed
-        self.dataset = PairDataset(pairs, rows, features, shared=True)
+        config = experiment.config
+        self.pairs, self.rows = experiment.pairs, rows
+        self.miner = cast(Miner, instantiate(with_arguments(config.mining)))
+        self.batch_size, self.seed = config.surrogate.batch_size, config.seed
+        self.code_length = config.target.code_length
+        self.dataset = PairDataset(experiment.pairs, rows, features, shared=True)
 
     def mine(self, epoch: int) -> list[MinedBatch]:
         """The batches of an epoch."""
@@ -72,22 +55,36 @@ class _MinedDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TripletBatch]:
         """The batches of the trainer's current epoch."""
         batches = self.mine(self.trainer.current_epoch if self.trainer is not None else 0)
-        mined = _MinedBatches(self.dataset, self.image_codes, self.text_codes, batches)
-        return DataLoader(mined, batch_size=None, generator=torch.Generator())
+        return DataLoader(_MinedBatches(self, batches), batch_size=None, generator=torch.Generator())
 
 
-class SurrogateDataModule(_MinedDataModule):
+class _MinedBatches(Dataset[TripletBatch]):
+    def __init__(self, data: MinedDataModule, batches: list[MinedBatch]) -> None:
+        self.data, self.batches = data, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> TripletBatch:
+        data, batch = self.data, self.batches[index]
+        return TripletBatch(
+            data.dataset.__getitems__(batch.rows.tolist()),
+            None if data.image_codes is None else data.image_codes[batch.rows],
+            None if data.text_codes is None else data.text_codes[batch.rows],
+            batch.image_anchored,
+            batch.text_anchored,
+        )
+
+
+class SurrogateDataModule(MinedDataModule):
     """The M queried pairs with the target's codes, as mined batches.
 
     Args:
+        experiment: As of `MinedDataModule`; so are the others.
         door: The metered door to the target.
-        pairs: The data set.
-        queried: int64, the M rows that are sent.
+        rows: int64, the M rows that are sent.
         folder: Where the answers are kept for the other processes.
-        miner: Chooses triplets.
-        batch_size: Anchors of each modality in a batch.
-        seed: Base seed of mining.
-        features: M x F, what the surrogate's frozen backbone makes of the queried images; None to give it the images.
+        features: Of the M queried images.
     """
 
     image_codes: Tensor
@@ -95,17 +92,14 @@ class SurrogateDataModule(_MinedDataModule):
 
     def __init__(
         self,
+        experiment: Experiment,
         door: BlackBox,
-        pairs: Pairs,
-        queried: NDArray[np.int64],
+        rows: NDArray[np.int64],
         folder: Path,
-        miner: Miner,
-        batch_size: int,
-        seed: int,
         features: Tensor | None = None,
     ) -> None:
-        super().__init__(pairs, queried, miner, batch_size, seed, features)
-        self.door, self.folder, self.queried = door, folder, queried
+        super().__init__(experiment, rows, features)
+        self.door, self.folder, self.queried = door, folder, rows
         self._failure: Exception | None = None
 
     @property
@@ -143,32 +137,14 @@ class SurrogateDataModule(_MinedDataModule):
         return mine_epoch(self.image_codes, self.text_codes, self.miner, self.batch_size, self.seed, epoch)
 
 
-class PublicDataModule(_MinedDataModule):
-    """Public pairs with their labels, as mined batches; the target is not asked.
+class PublicDataModule(MinedDataModule):
+    """Public pairs with their labels, as mined batches; the target is not asked."""
 
-    Args:
-        pairs: The data set.
-        public: int64, P rows whose labels are known.
-        code_length: K: two items stand 0 bits apart where they share a label, else K.
-        miner: Chooses triplets.
-        batch_size: Anchors of each modality in a batch.
-        seed: Base seed of mining.
-        features: P x F, as of `SurrogateDataModule`.
-    """
-
-    def __init__(
-        self,
-        pairs: Pairs,
-        public: NDArray[np.int64],
-        code_length: int,
-        miner: Miner,
-        batch_size: int,
-        seed: int,
-        features: Tensor | None = None,
-    ) -> None:
-        super().__init__(pairs, public, miner, batch_size, seed, features)
-        labels = torch.from_numpy(pairs.labels[public]).float()
-        self.distances = torch.where(labels @ labels.T > 0, 0, code_length)
+    @cached_property
+    def distances(self) -> Tensor:
+        """int64, P x P: two items stand 0 bits apart where they share a label, else K."""
+        labels = torch.from_numpy(self.pairs.labels[self.rows]).float()
+        return torch.where(labels @ labels.T > 0, 0, self.code_length)
 
     def mine(self, epoch: int) -> list[MinedBatch]:
         """The batches of an epoch, from the labels."""

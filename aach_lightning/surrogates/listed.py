@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.mining.epoch import MinedBatch
 from aach_lightning.mining.lists import list_distances, mine_lists
-from aach_lightning.mining.miners import Miner
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.surrogates.datamodule import SurrogateDataModule
 from aach_lightning.surrogates.estimation import estimate_codes
@@ -23,34 +22,25 @@ class ListedDataModule(SurrogateDataModule):
     lists, for a surrogate that is pulled to codes: they give all members of an ensemble the same bits.
 
     Args:
+        experiment: As of `SurrogateDataModule`; so are the others.
         door: The metered door to the target.
-        pairs: The data set.
         queried: int64, the M rows that are sent.
         gallery: int64, G rows, by the ids that the service answers with.
         folder: Where the answers are kept for the other processes.
-        miner: Chooses triplets.
-        batch_size: Anchors of each modality in a batch.
-        code_length: K.
-        seed: Base seed of mining.
-        features: (M + G) x F, as of `SurrogateDataModule`: of the queried images, then of the gallery's.
+        features: (M + G) x F: of the queried images, then of the gallery's.
     """
 
     def __init__(
         self,
+        experiment: Experiment,
         door: BlackBox,
-        pairs: Pairs,
         queried: NDArray[np.int64],
         gallery: NDArray[np.int64],
         folder: Path,
-        miner: Miner,
-        batch_size: int,
-        code_length: int,
-        seed: int,
         features: Tensor | None = None,
     ) -> None:
-        everyone = np.concatenate([queried, gallery])
-        super().__init__(door, pairs, everyone, folder, miner, batch_size, seed, features)
-        self.queried, self.gallery, self.code_length = queried, gallery, code_length
+        super().__init__(experiment, door, np.concatenate([queried, gallery]), folder, features)
+        self.queried, self.gallery = queried, gallery
 
     def setup(self, stage: str) -> None:
         """Read the answers; see `SurrogateDataModule`."""

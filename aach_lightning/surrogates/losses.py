@@ -1,18 +1,14 @@
 """What a surrogate learns from: triplets of the target's codes, and the codes themselves (AACH, ICCV 2021)."""
 
-from typing import Literal
-
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.config.choices import Quantisation, TripletForm
 from aach_lightning.mining.triplets import Triplets
 from aach_lightning.networks.hashing import binary_codes, relaxed_distance
 
-TripletLoss = Literal["hinge", "nll"]
-QuantisationTarget = Literal["sign", "code"]
 
-
-def triplet_loss(anchors: Tensor, others: Tensor, triplets: Triplets, margin: float, form: TripletLoss) -> Tensor:
+def triplet_loss(anchors: Tensor, others: Tensor, triplets: Triplets, margin: float, form: TripletForm) -> Tensor:
     """Mean triplet loss over T triplets; 0 where there are none.
 
     hinge: max(0, margin + D(a, p) - D(a, n));  nll: -log sigmoid(Theta(a, p) - Theta(a, n) - margin) with
@@ -32,10 +28,10 @@ def triplet_loss(anchors: Tensor, others: Tensor, triplets: Triplets, margin: fl
         return anchors.sum() * 0.0 + others.sum() * 0.0
     distances = relaxed_distance(anchors, others)
     excess = margin + distances[triplets.anchor, triplets.positive] - distances[triplets.anchor, triplets.negative]
-    return (F.relu(excess) if form == "hinge" else F.softplus(excess)).mean()
+    return (F.relu(excess) if form is TripletForm.hinge else F.softplus(excess)).mean()
 
 
-def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: QuantisationTarget) -> Tensor:
+def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: Quantisation) -> Tensor:
     """Mean squared gap, over N items and K bits, between a relaxed code and a binary one.
 
     Args:
@@ -49,7 +45,7 @@ def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: Quantisatio
     Raises:
         ValueError: If the target is "code" and there are no codes.
     """
-    wanted = binary_codes(relaxed.detach()) if target == "sign" else codes
+    wanted = binary_codes(relaxed.detach()) if target is Quantisation.sign else codes
     if wanted is None:
         raise ValueError("the target was not asked for codes: quantisation can be towards the sign alone")
     return (relaxed - wanted).square().mean()

@@ -1,7 +1,7 @@
 """The surrogate stage: M queries through the door, then networks that answer like the target."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,6 @@ from aach_lightning.config.choices import Selection, Supervision
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import gallery_rows
-from aach_lightning.mining.miners import Miner
 from aach_lightning.networks.hashing import Encoder, HashingNetwork
 from aach_lightning.networks.inference import encode_images
 from aach_lightning.networks.sharing import check_shareable
@@ -22,13 +21,10 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
 from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.files import write_json
-from aach_lightning.runtime.instantiate import instantiate, with_arguments
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
-from aach_lightning.surrogates.adversary import Adversary
-from aach_lightning.surrogates.augmentation import Augmentation
-from aach_lightning.surrogates.datamodule import PublicDataModule, SurrogateDataModule
+from aach_lightning.surrogates.datamodule import MinedDataModule, PublicDataModule, SurrogateDataModule
 from aach_lightning.surrogates.listed import ListedDataModule
 from aach_lightning.surrogates.module import SurrogateModule
 from aach_lightning.surrogates.networks import build_surrogate, reads_features
@@ -132,46 +128,25 @@ def _train(
     folder: Path,
     name: str = "surrogate",
 ) -> None:
-    config, pairs = experiment.config, experiment.pairs
-    surrogate, bits = config.surrogate, config.target.code_length
+    config, surrogate = experiment.config, experiment.config.surrogate
     network = build_surrogate(experiment)
     check_shareable(network, config.trainer.accelerator)
-    augmentation = Augmentation(**asdict(surrogate.augmentation))
-    adversary = Adversary(**asdict(surrogate.adversarial))
+    module = SurrogateModule(network, surrogate, config.seed)
     features = None
-    if reads_features(network) and not augmentation.active and not adversary.active:
-        halves = [cast(Encoder, member.image) for member in network.members]
-        seen = np.concatenate([rows, gallery])
-        read = [encode_images(half, pairs, seen, "surrogate reads the images", experiment.device) for half in halves]
+    if reads_features(network) and not module.augmentation.active and not module.adversary.active:
+        halves, seen = [cast(Encoder, member.image) for member in network.members], np.concatenate([rows, gallery])
+        device, description = experiment.device, "surrogate reads the images"
+        read = [encode_images(half, experiment.pairs, seen, description, device) for half in halves]
         features = torch.cat(read, dim=1)
-    miner = cast(Miner, instantiate(with_arguments(config.mining)))
+        module.network = network.on_features()
     asks = surrogate.learns_from is Supervision.codes
-    data: SurrogateDataModule | PublicDataModule
-    if asks and len(gallery):
-        data = ListedDataModule(
-            door, pairs, rows, gallery, folder, miner, surrogate.batch_size, bits, config.seed, features
-        )
-    elif asks:
-        data = SurrogateDataModule(door, pairs, rows, folder, miner, surrogate.batch_size, config.seed, features)
+    data: MinedDataModule
+    if not asks:
+        data = PublicDataModule(experiment, rows, features)
+    elif len(gallery):
+        data = ListedDataModule(experiment, door, rows, gallery, folder, features)
     else:
-        data = PublicDataModule(pairs, rows, bits, miner, surrogate.batch_size, config.seed, features)
-    module = SurrogateModule(
-        network if features is None else network.on_features(),
-        surrogate.loss.value,
-        surrogate.margin * bits,
-        surrogate.triplet_weight,
-        surrogate.quantisation.value,
-        surrogate.quantisation_weight,
-        surrogate.balance_weight,
-        surrogate.image_lr,
-        surrogate.backbone_lr,
-        surrogate.text_lr,
-        surrogate.weight_decay,
-        surrogate.epochs,
-        augmentation if augmentation.active else None,
-        adversary if adversary.active else None,
-        config.seed,
-    )
+        data = SurrogateDataModule(experiment, door, rows, folder, features)
     checkpoints = folder / CHECKPOINTS
     with stage_logger(name.replace(" ", "_")) as logger:
         callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
@@ -181,7 +156,7 @@ def _train(
         return
     save_tensors(folder / NETWORK, network.cpu().state_dict())
     if not asks:
-        none = torch.empty(0, bits, dtype=torch.int8)
+        none = torch.empty(0, config.target.code_length, dtype=torch.int8)
         save_tensors(folder / ANSWERS, {"image_codes": none, "text_codes": none.clone()})
-    named = {"gallery": gallery.tolist()} if len(gallery) else {}
-    write_json(folder / SPENT, {"pairs": door.spent_pairs if asks else 0, "rows": rows.tolist(), **named})
+    listed = {"gallery": gallery.tolist()} if len(gallery) else {}
+    write_json(folder / SPENT, {"pairs": door.spent_pairs if asks else 0, "rows": rows.tolist(), **listed})

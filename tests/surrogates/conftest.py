@@ -1,11 +1,17 @@
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import make_split
+from aach_lightning.runtime.store import ArtifactStore
 
 LATENT, BITS = 5, 12
 
@@ -36,10 +42,16 @@ class LinearDoor:
 class LinearWorld:
     pairs: Pairs
     door: LinearDoor
+    compose: Callable[..., RunConfig]
+
+    def experiment(self, *overrides: str) -> Experiment:
+        config = self.compose(f"target.code_length={BITS}", *overrides)
+        split = make_split(len(self.pairs), 20, 100, seed=0)
+        return Experiment(config, self.pairs, split, ArtifactStore(Path(config.paths.store)))
 
 
 @pytest.fixture
-def linear_world() -> LinearWorld:
+def linear_world(compose_toy: Callable[..., RunConfig]) -> LinearWorld:
     """240 pairs of 4 x 4 pixels and 10 text entries, both linear in the same five hidden numbers."""
     rng = np.random.default_rng(0)
     count, words = 240, 10
@@ -61,7 +73,7 @@ def linear_world() -> LinearWorld:
         captions=("",) * count,
     )
     maps = [torch.from_numpy(np.linalg.pinv(part) @ to_code).float() for part in (to_image, to_text)]
-    return LinearWorld(pairs, LinearDoor(*maps))
+    return LinearWorld(pairs, LinearDoor(*maps), compose_toy)
 
 
 class Flat(nn.Module):

@@ -11,6 +11,7 @@ from aach_lightning.mining.miners import GapMiner
 from aach_lightning.surrogates.datamodule import SurrogateDataModule
 
 QUERIED = np.array([17, 3, 120, 44, 9, 61, 200])
+MINED = ("mining=gap", "mining.gap=1", "surrogate.batch_size=3")
 
 
 def at_epoch(data: SurrogateDataModule, epoch: int) -> list[Any]:
@@ -20,7 +21,7 @@ def at_epoch(data: SurrogateDataModule, epoch: int) -> list[Any]:
 
 @pytest.fixture
 def data(linear_world: Any, tmp_path: Path) -> SurrogateDataModule:
-    return SurrogateDataModule(linear_world.door, linear_world.pairs, QUERIED, tmp_path, GapMiner(1), 3, seed=0)
+    return SurrogateDataModule(linear_world.experiment(*MINED), linear_world.door, QUERIED, tmp_path)
 
 
 def test_the_door_is_asked_once_for_the_queried_pairs(data: SurrogateDataModule, linear_world: Any) -> None:
@@ -39,7 +40,7 @@ def test_other_processes_read_the_answers_without_asking(
     data: SurrogateDataModule, linear_world: Any, tmp_path: Path
 ) -> None:
     data.prepare_data()
-    other = SurrogateDataModule(None, linear_world.pairs, QUERIED, tmp_path, GapMiner(1), 3, seed=0)  # type: ignore[arg-type]
+    other = SurrogateDataModule(linear_world.experiment(*MINED), None, QUERIED, tmp_path)  # type: ignore[arg-type]
     other.setup("fit")
     assert torch.equal(other.image_codes, linear_world.door.codes(*_inputs(linear_world))[0])
     assert linear_world.door.calls == [len(QUERIED)]
@@ -76,9 +77,8 @@ def test_batches_are_those_of_the_trainers_epoch_and_keep_items_and_codes_togeth
 
 def test_features_take_the_place_of_images(linear_world: Any, tmp_path: Path) -> None:
     features = torch.arange(len(QUERIED), dtype=torch.float32)[:, None].expand(-1, 2)
-    data = SurrogateDataModule(
-        linear_world.door, linear_world.pairs, QUERIED, tmp_path, GapMiner(1), 3, seed=0, features=features
-    )
+    here = linear_world.experiment(*MINED)
+    data = SurrogateDataModule(here, linear_world.door, QUERIED, tmp_path, features)
     data.prepare_data()
     data.setup("fit")
     for batch in at_epoch(data, 0):

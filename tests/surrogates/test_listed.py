@@ -14,6 +14,7 @@ from aach_lightning.surrogates.listed import ListedDataModule
 QUERIED = np.array([17, 3, 120, 44, 9, 61, 200])
 GALLERY = np.array([5, 44, 101, 230, 7, 80, 31, 150, 99, 12])  # 44 was queried too
 BITS = 12
+GAP, RANDOM = ("mining=gap", "mining.gap=1"), ("mining=random", "mining.per_anchor=3")
 
 
 class ListingDoor:
@@ -32,9 +33,9 @@ class ListingDoor:
         return tuple(part.argsort(dim=1, stable=True)[:, : self.length] for part in (first, second))  # type: ignore[return-value]
 
 
-def module(world: Any, folder: Path, door: Any, **changes: Any) -> ListedDataModule:
-    values = {"miner": GapMiner(1), "batch_size": 3, "code_length": BITS, "seed": 0, **changes}
-    return ListedDataModule(door, world.pairs, QUERIED, GALLERY, folder, **values)
+def module(world: Any, folder: Path, door: Any, mining: tuple[str, ...] = GAP, **changes: Any) -> ListedDataModule:
+    here = world.experiment(*mining, "surrogate.batch_size=3")
+    return ListedDataModule(here, door, QUERIED, GALLERY, folder, **changes)
 
 
 def at_epoch(data: ListedDataModule, epoch: int) -> list[Any]:
@@ -43,12 +44,12 @@ def at_epoch(data: ListedDataModule, epoch: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("length", [len(GALLERY), 4])
-@pytest.mark.parametrize("miner", [GapMiner(1), RandomMiner(3)], ids=lambda miner: type(miner).__name__)
+@pytest.mark.parametrize(("mining", "miner"), [(GAP, GapMiner(1)), (RANDOM, RandomMiner(3))], ids=["gap", "random"])
 def test_batches_hold_queried_and_gallery_pairs_and_triplets_of_the_lists(
-    linear_world: Any, tmp_path: Path, length: int, miner: Any
+    linear_world: Any, tmp_path: Path, length: int, mining: tuple[str, ...], miner: Any
 ) -> None:
     door = ListingDoor(linear_world, length)
-    data = module(linear_world, tmp_path, door, miner=miner)
+    data = module(linear_world, tmp_path, door, mining)
     data.prepare_data()
     data.setup("fit")
     everyone = np.concatenate([QUERIED, GALLERY])

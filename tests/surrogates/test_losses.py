@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from aach_lightning.config.choices import Quantisation, TripletForm
 from aach_lightning.mining.triplets import Triplets
-from aach_lightning.surrogates.losses import TripletLoss, balance_loss, quantisation_loss, triplet_loss
+from aach_lightning.surrogates.losses import balance_loss, quantisation_loss, triplet_loss
 
-FORMS: list[TripletLoss] = ["hinge", "nll"]
+FORMS = list(TripletForm)
 
 
 def triplets(*rows: tuple[int, int, int]) -> Triplets:
@@ -25,15 +26,15 @@ def test_hinge_of_a_hand_computed_example() -> None:
     anchors = torch.tensor([[1.0, -1.0, 0.5, 0.0]])
     others = torch.tensor([[1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, -1.0]])
     # a.p = 0.5 -> D = 1.75; a.n = -2.5 -> D = 3.25; margin 2: 2 + 1.75 - 3.25 = 0.5. Exchanged: 2 + 1.5 = 3.5.
-    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 2.0, "hinge")) == 0.5
-    assert float(triplet_loss(anchors, others, triplets((0, 0, 1), (0, 1, 0)), 2.0, "hinge")) == 2.0
-    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 1.0, "hinge")) == 0.0
+    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 2.0, TripletForm.hinge)) == 0.5
+    assert float(triplet_loss(anchors, others, triplets((0, 0, 1), (0, 1, 0)), 2.0, TripletForm.hinge)) == 2.0
+    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 1.0, TripletForm.hinge)) == 0.0
 
 
 def test_nll_of_a_hand_computed_example() -> None:
     anchors, others = torch.tensor([[1.0, 1.0]]), torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     # Theta(a, p) = 1, Theta(a, n) = 0, margin 1: -log sigmoid(0) = log 2
-    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 1.0, "nll")) == pytest.approx(math.log(2))
+    assert float(triplet_loss(anchors, others, triplets((0, 0, 1)), 1.0, TripletForm.nll)) == pytest.approx(math.log(2))
 
 
 @settings(max_examples=30, deadline=None)
@@ -53,12 +54,16 @@ def test_both_forms_equal_naive_loops(code_length: int, count: int, margin: floa
         hinge += max(0.0, margin + to_positive - to_negative) / count
         gap = dot(anchors[a], others[p]) / 2 - dot(anchors[a], others[n]) / 2 - margin
         nll += -math.log(1 / (1 + math.exp(-gap))) / count
-    assert float(triplet_loss(anchors, others, triplets(*rows), margin, "hinge")) == pytest.approx(hinge, abs=1e-9)
-    assert float(triplet_loss(anchors, others, triplets(*rows), margin, "nll")) == pytest.approx(nll, abs=1e-9)
+    assert float(triplet_loss(anchors, others, triplets(*rows), margin, TripletForm.hinge)) == pytest.approx(
+        hinge, abs=1e-9
+    )
+    assert float(triplet_loss(anchors, others, triplets(*rows), margin, TripletForm.nll)) == pytest.approx(
+        nll, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_step_downhill_brings_positives_nearer_and_negatives_farther(form: TripletLoss) -> None:
+def test_a_step_downhill_brings_positives_nearer_and_negatives_farther(form: TripletForm) -> None:
     generator = torch.Generator().manual_seed(0)
     anchors, others = torch.rand(1, 8, generator=generator) - 0.5, torch.rand(2, 8, generator=generator) - 0.5
     others.requires_grad_()
@@ -70,7 +75,7 @@ def test_a_step_downhill_brings_positives_nearer_and_negatives_farther(form: Tri
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_triplets_cost_nothing_and_still_have_a_gradient(form: TripletLoss) -> None:
+def test_no_triplets_cost_nothing_and_still_have_a_gradient(form: TripletForm) -> None:
     anchors, others = torch.rand(2, 3, requires_grad=True), torch.rand(2, 3, requires_grad=True)
     loss = triplet_loss(anchors, others, triplets(), 1.0, form)
     assert loss.item() == 0.0
@@ -84,24 +89,24 @@ def test_quantisation_of_a_hand_computed_example() -> None:
     relaxed = torch.tensor([[0.5, -0.25], [0.0, 1.0]])
     codes = torch.tensor([[-1, -1], [1, -1]], dtype=torch.int8)
     # four squared gaps each: 0.25, 0.5625, 1 and 0 to the sign; 2.25, 0.5625, 1 and 4 to the answered code
-    assert float(quantisation_loss(relaxed, codes, "sign")) == pytest.approx(0.453125)
-    assert float(quantisation_loss(relaxed, codes, "code")) == pytest.approx(1.953125)
+    assert float(quantisation_loss(relaxed, codes, Quantisation.sign)) == pytest.approx(0.453125)
+    assert float(quantisation_loss(relaxed, codes, Quantisation.code)) == pytest.approx(1.953125)
 
 
 def test_quantisation_pulls_to_the_wanted_code() -> None:
     relaxed = torch.tensor([[0.5, -0.25]], requires_grad=True)
     codes = torch.tensor([[-1, -1]], dtype=torch.int8)
-    (to_sign,) = torch.autograd.grad(quantisation_loss(relaxed, codes, "sign"), relaxed)
-    (to_code,) = torch.autograd.grad(quantisation_loss(relaxed, codes, "code"), relaxed)
+    (to_sign,) = torch.autograd.grad(quantisation_loss(relaxed, codes, Quantisation.sign), relaxed)
+    (to_code,) = torch.autograd.grad(quantisation_loss(relaxed, codes, Quantisation.code), relaxed)
     assert to_sign.tolist() == [[-0.5, 0.75]]
     assert to_code.tolist() == [[1.5, 0.75]]
 
 
 def test_codes_that_nobody_knows_cannot_be_pulled_to() -> None:
     relaxed = torch.tensor([[0.5, -0.25]])
-    assert float(quantisation_loss(relaxed, None, "sign")) == pytest.approx(0.40625)
+    assert float(quantisation_loss(relaxed, None, Quantisation.sign)) == pytest.approx(0.40625)
     with pytest.raises(ValueError, match="not asked"):
-        quantisation_loss(relaxed, None, "code")
+        quantisation_loss(relaxed, None, Quantisation.code)
 
 
 def test_balance_of_a_hand_computed_example() -> None:

@@ -8,22 +8,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.choices import Quantisation, TripletForm
 from aach_lightning.config.schema import TrainerConfig
+from aach_lightning.config.surrogate import AdversaryConfig, AugmentationConfig, SurrogateConfig
 from aach_lightning.data.pairs import PairBatch
-from aach_lightning.mining.miners import GapMiner, Miner, RankMiner
 from aach_lightning.mining.triplets import Triplets
 from aach_lightning.networks.ensemble import EnsembleNetwork
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.runtime.trainer import make_trainer
-from aach_lightning.surrogates.adversary import Adversary
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
-from aach_lightning.surrogates.augmentation import Augmentation
 from aach_lightning.surrogates.batch import TripletBatch
 from aach_lightning.surrogates.datamodule import SurrogateDataModule
 from aach_lightning.surrogates.losses import quantisation_loss, triplet_loss
 from aach_lightning.surrogates.module import SurrogateModule
 
 BITS = 12
+GAP = ("mining=gap", "mining.gap=2")
+RANK = ("mining=rank", "mining.nearest=0.2", "mining.farthest=0.5", "mining.per_anchor=2")
 QUERIED, HELD_OUT = np.arange(100), np.arange(100, 240)
 
 
@@ -34,12 +35,17 @@ def build(flat: Any, frozen: bool = False) -> HashingNetwork:
     )
 
 
-def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
+def wrap(
+    network: HashingNetwork,
+    augmentation: tuple[bool, float, float] = (False, 0.0, 0.0),
+    adversary: tuple[float, int] = (0.0, 1),
+    **changed: Any,
+) -> SurrogateModule:
     settings: dict[str, Any] = {
-        "loss": "hinge",
-        "margin": 3.0,
+        "loss": TripletForm.hinge,
+        "margin": 0.25,  # 3 of 12 bits
         "triplet_weight": 1.0,
-        "quantisation": "code",
+        "quantisation": Quantisation.code,
         "quantisation_weight": 1.0,
         "balance_weight": 0.0,
         "image_lr": 1e-2,
@@ -47,15 +53,15 @@ def wrap(network: HashingNetwork, **changed: Any) -> SurrogateModule:
         "text_lr": 1e-2,
         "weight_decay": 1e-4,
         "epochs": 25,
-        "augmentation": None,
-        "adversary": None,
-        "seed": 0,
+        "augmentation": AugmentationConfig(*augmentation),
+        "adversarial": AdversaryConfig(*adversary),
     }
-    return SurrogateModule(network, **(settings | changed))
+    return SurrogateModule(network, SurrogateConfig(**(settings | changed)), seed=0)
 
 
-def train(module: SurrogateModule, world: Any, miner: Miner, folder: Path, epochs: int = 25) -> None:
-    data = SurrogateDataModule(world.door, world.pairs, QUERIED, folder, miner, 25, seed=0)
+def train(module: SurrogateModule, world: Any, mining: tuple[str, ...], folder: Path, epochs: int = 25) -> None:
+    here = world.experiment(*mining, "surrogate.batch_size=25")
+    data = SurrogateDataModule(here, world.door, QUERIED, folder)
     trainer = make_trainer(TrainerConfig("cpu", 1, 1, "32-true", True), folder, "surrogate", epochs)
     trainer.fit(module, datamodule=data)
 
@@ -86,8 +92,8 @@ def _inputs(world: Any, rows: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
     ("settings", "wanted_bits", "wanted_correlation"),
     [
         ({}, 0.82, 0.7),
-        ({"loss": "nll", "quantisation_weight": 0.1}, 0.74, 0.55),
-        ({"quantisation": "sign", "quantisation_weight": 0.1}, 0.74, 0.55),  # never told which bit is which
+        ({"loss": TripletForm.nll, "quantisation_weight": 0.1}, 0.74, 0.55),
+        ({"quantisation": Quantisation.sign, "quantisation_weight": 0.1}, 0.74, 0.55),  # never told which bit is which
     ],
     ids=["hinge-code", "nll-code", "hinge-sign"],
 )
@@ -101,7 +107,7 @@ def test_it_learns_to_answer_like_the_target(
 ) -> None:
     network = build(flat)
     bits_before, correlation_before = agreement(network, linear_world)
-    train(wrap(network, **settings), linear_world, GapMiner(2), tmp_path)
+    train(wrap(network, **settings), linear_world, GAP, tmp_path)
     bits, correlation = agreement(network, linear_world)
     assert linear_world.door.calls == [len(QUERIED)]
     assert bits > max(wanted_bits, bits_before + 0.1)
@@ -112,9 +118,8 @@ def test_a_frozen_backbone_is_bit_equal_after_training(linear_world: Any, flat: 
     network = build(flat, frozen=True)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     # large decay: parameters in the optimizer would shrink even without a gradient
-    augmentation = Augmentation(True, 0.2, 8.0)
-    module = wrap(network, weight_decay=0.1, augmentation=augmentation)
-    train(module, linear_world, RankMiner(0.2, 0.5, 2), tmp_path, epochs=2)
+    module = wrap(network, weight_decay=0.1, augmentation=(True, 0.2, 8.0))
+    train(module, linear_world, RANK, tmp_path, epochs=2)
     for name, value in network.state_dict().items():
         if name.startswith("image.backbone."):
             assert torch.equal(value, before[name]), name
@@ -126,7 +131,7 @@ def test_a_frozen_backbone_is_bit_equal_after_training(linear_world: Any, flat: 
 def test_a_fine_tuned_backbone_changes(linear_world: Any, flat: Any, tmp_path: Path) -> None:
     network = build(flat)
     before = network.state_dict()["image.backbone.linear.weight"].clone()
-    train(wrap(network), linear_world, RankMiner(0.2, 0.5, 2), tmp_path, epochs=1)
+    train(wrap(network), linear_world, RANK, tmp_path, epochs=1)
     assert not torch.equal(network.state_dict()["image.backbone.linear.weight"], before)
 
 
@@ -155,9 +160,11 @@ def test_the_loss_is_both_directions_plus_both_quantisations(flat: Any, monkeypa
     monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
     loss = module.training_step(batch, 0).item()
     images, texts = network(batch.pairs.images, batch.pairs.texts)
-    triplet = triplet_loss(images, texts, batch.image_anchored, 3.0, "hinge")
-    triplet = triplet + triplet_loss(texts, images, batch.text_anchored, 3.0, "hinge")
-    gap = quantisation_loss(images, batch.image_codes, "code") + quantisation_loss(texts, batch.text_codes, "code")
+    triplet = triplet_loss(images, texts, batch.image_anchored, 3.0, TripletForm.hinge)
+    triplet = triplet + triplet_loss(texts, images, batch.text_anchored, 3.0, TripletForm.hinge)
+    gap = quantisation_loss(images, batch.image_codes, Quantisation.code) + quantisation_loss(
+        texts, batch.text_codes, Quantisation.code
+    )
     assert triplet.item() > 0
     assert loss == pytest.approx((0.5 * triplet + 0.25 * gap).item(), rel=1e-6)
     assert logged["surrogate/triplets"] == 3
@@ -167,7 +174,7 @@ def test_every_batch_of_every_epoch_is_augmented_anew(flat: Any) -> None:
     network, batch = build(flat).eval(), toy_batch()
     seen: list[Tensor] = []
     network.image.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    module = wrap(network, augmentation=Augmentation(True, 0.3, 8.0))
+    module = wrap(network, augmentation=(True, 0.3, 8.0))
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     for epoch, number in ((0, 0), (0, 1), (1, 0), (0, 0)):
         module.trainer = SimpleNamespace(current_epoch=epoch)  # type: ignore[assignment]
@@ -211,9 +218,9 @@ def pair_of_networks(flat: Any) -> list[HashingNetwork]:
 def test_members_of_an_ensemble_learn_as_each_would_alone(linear_world: Any, flat: Any, tmp_path: Path) -> None:
     alone, together = pair_of_networks(flat), pair_of_networks(flat)
     for number, network in enumerate(alone):
-        train(wrap(network), linear_world, GapMiner(2), tmp_path / str(number), epochs=2)
+        train(wrap(network), linear_world, GAP, tmp_path / str(number), epochs=2)
     assert len(linear_world.door.calls) == 2
-    train(wrap(EnsembleNetwork(together)), linear_world, GapMiner(2), tmp_path / "both", epochs=2)
+    train(wrap(EnsembleNetwork(together)), linear_world, GAP, tmp_path / "both", epochs=2)
     assert len(linear_world.door.calls) == 3  # one call for both members
     for single, member in zip(alone, together, strict=True):
         for name, value in single.state_dict().items():
@@ -228,7 +235,7 @@ def test_an_ensemble_answers_more_like_the_target_than_its_members(
 ) -> None:
     members = pair_of_networks(flat)
     ensemble = EnsembleNetwork(members)
-    train(wrap(ensemble), linear_world, GapMiner(2), tmp_path)
+    train(wrap(ensemble), linear_world, GAP, tmp_path)
     (bits, correlation), single = agreement(ensemble, linear_world), [agreement(m, linear_world) for m in members]
     assert bits > sum(entry[0] for entry in single) / 2
     assert correlation > sum(entry[1] for entry in single) / 2
@@ -247,18 +254,18 @@ def test_balance_is_a_part_of_the_loss(flat: Any, monkeypatch: pytest.MonkeyPatc
     assert losses[1] - losses[0] == pytest.approx(2 * expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("quantisation", ["code", "sign"])
-def test_an_adversary_moves_images_away_from_their_codes(flat: Any, quantisation: str) -> None:
+@pytest.mark.parametrize("quantisation", Quantisation)
+def test_an_adversary_moves_images_away_from_their_codes(flat: Any, quantisation: Quantisation) -> None:
     network, batch = build(flat).eval(), toy_batch()
     seen: list[Tensor] = []
     network.image.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
-    module = wrap(network, adversary=Adversary(8.0, 2), quantisation=quantisation)
+    module = wrap(network, adversary=(8.0, 2), quantisation=quantisation)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     module.train()
     module.training_step(batch, 0)
     images = batch.pairs.images
-    codes = batch.image_codes if quantisation == "code" else binary_codes(network.eval().hash_images(images))
-    trained_on = seen[-2] if quantisation == "sign" else seen[-1]
+    codes = batch.image_codes if quantisation is Quantisation.code else binary_codes(network.eval().hash_images(images))
+    trained_on = seen[-2] if quantisation is Quantisation.sign else seen[-1]
     assert 0 < float((trained_on - images).abs().max()) <= 8 / 255 + 1e-6
     with torch.no_grad():
         before, after = (float((network.eval().hash_images(part) * codes).sum()) for part in (images, trained_on))
