@@ -47,13 +47,15 @@ def service(size: int, ready: Connection) -> None:
 
 def load(url: str, size: int, clients: int, items: int, seconds: float) -> tuple[float, list[float]]:
     """Pairs a second, and seconds of every request."""
+    from aach_lightning.config.method import HttpConfig
     from aach_lightning.targets.remote import HttpTarget
 
     times: list[list[float]] = [[] for _ in range(clients)]
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
-        target = HttpTarget(url, BITS, timeout=60, attempts=1, backoff=1, connections=1, items=items, key=KEY)
+        asked = HttpConfig(url=url, timeout=60, attempts=1, backoff=1, connections=1, items=items)
+        target = HttpTarget(asked, BITS, KEY)
         generator = torch.Generator().manual_seed(hash((clients, items, number)) % 2**31)
         # smooth pictures with noise: as large as PNG files of photos
         smooth = torch.rand(items, 3, 8, 8, generator=generator)

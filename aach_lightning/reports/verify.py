@@ -75,7 +75,7 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
     modality = Modality.image if card.row.direction == "I2T" else Modality.text
     reasons += _bounds(card, saved, pairs, modality)
     target = ensure_deployed(experiment)
-    door = EvaluationDoor(deployed_target(experiment, target), config.target.code_length, experiment.device)
+    door = EvaluationDoor(deployed_target(experiment, target), config.target.code_length)
     codes = _codes(door, saved, modality)
     found = search(codes, pairs, rows, searched_database(CodeIndex.load(target.path), pairs, split, modality))
     if abs(found - card.row.map) > tolerance:

@@ -48,7 +48,6 @@ def serve(config: RunConfig) -> None:
         len(pairs.words),
         None if pairs.words == unnamed(len(pairs.words)) else pairs.words,
         identity=artifact.key,
-        device=experiment.device,
     )
     limits = serving.limits
     listen(make_app(system, Accounts(keys, limits.quota, limits.rate, limits.burst), limits), serving)

@@ -44,7 +44,6 @@ class System:
         text_width: D.
         words: Vocabulary of bags of words; None where entries are no words.
         identity: Names the target and its weights.
-        device: Where the target computes.
     """
 
     def __init__(
@@ -56,11 +55,10 @@ class System:
         words: Sequence[str] | None = None,
         *,
         identity: str,
-        device: torch.device | str = "cpu",
     ) -> None:
         if words is not None and len(words) != text_width:
             raise ValueError(f"{len(words)} words for texts of {text_width} entries")
-        self._service = Service(target, code_length, device)
+        self._service = Service(target, code_length)
         self._computing = threading.Lock()  # a network of one's own need not be made for several threads
         self.code_length, self.image_size, self.text_width = code_length, image_size, text_width
         self.words = None if words is None else tuple(words)

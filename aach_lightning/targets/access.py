@@ -11,7 +11,7 @@ from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets.answers import RankedAnswers
 from aach_lightning.targets.blackbox import BlackBox, EvaluationDoor
-from aach_lightning.targets.deployment import deployment_of
+from aach_lightning.targets.deployment import deployed_target
 from aach_lightning.targets.index import SPLIT, CodeIndex
 
 
@@ -59,9 +59,7 @@ def open_for_search(experiment: Experiment, artifact: Artifact) -> tuple[BlackBo
 def _doors(
     experiment: Experiment, artifact: Artifact, budget: int, run: dict[str, Any]
 ) -> tuple[BlackBox, EvaluationDoor]:
-    config = experiment.config
-    deployment = deployment_of(experiment)
-    target, device = deployment.answering(artifact), deployment.device
+    config, target = experiment.config, deployed_target(experiment, artifact)
     form, name = _revealed(config, artifact), artifact.key
     if form is not None:  # another form, another ledger
         name = digest_json({"target": artifact.key, **config.answer.depended_on()})
@@ -72,10 +70,9 @@ def _doors(
         experiment.store.root / "ledger" / f"{name}.ledger",
         identity=name,
         run=digest_json(run),
-        device=device,
         reveals=form,
     )
-    return black_box, EvaluationDoor(target, config.target.code_length, device)
+    return black_box, EvaluationDoor(target, config.target.code_length)
 
 
 def _revealed(config: RunConfig, artifact: Artifact) -> RankedAnswers | None:

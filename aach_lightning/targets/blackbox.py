@@ -82,7 +82,6 @@ class BlackBox:
         identity: Names the target, its weights (such as a hash of both) and the form of its answers; a ledger of
             another one is refused.
         run: Names the run, whose count continues; see the top of this file.
-        device: Where the target computes.
         batch_size: Queries sent to the target at a time; the answers of each batch are kept at once.
         reveals: The form of answers; None for codes.
 
@@ -90,6 +89,7 @@ class BlackBox:
         ValueError: If budget is negative, or code_length or batch_size is below 1.
     """
 
+    # a user writes this call with names; fewer parameters would be a class more to know
     def __init__(
         self,
         target: Target,
@@ -99,13 +99,12 @@ class BlackBox:
         *,
         identity: str,
         run: str,
-        device: torch.device | str = "cpu",
         batch_size: int = 64,
         reveals: AnswerForm | None = None,
     ) -> None:
         if budget < 0 or batch_size < 1:
             raise ValueError(f"budget must be at least 0 and batch_size at least 1, got {budget} and {batch_size}")
-        self._service = Service(target, code_length, device)
+        self._service = Service(target, code_length)
         self._form: AnswerForm = CodeAnswers(code_length) if reveals is None else reveals
         self._ledger = Ledger(ledger, code_length, identity, self._form.size)
         self._run = run
@@ -206,19 +205,16 @@ class EvaluationDoor:
     Args:
         target: The system under attack.
         code_length: K, the number of bits of its codes.
-        device: Where the target computes.
         batch_size: Items sent to the target at a time.
 
     Attributes:
         items: Images and texts seen so far, repeats included.
     """
 
-    def __init__(
-        self, target: Target, code_length: int, device: torch.device | str = "cpu", batch_size: int = 64
-    ) -> None:
+    def __init__(self, target: Target, code_length: int, batch_size: int = 64) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self._service = Service(target, code_length, device)
+        self._service = Service(target, code_length)
         self._batch_size = batch_size
         self.items = 0
 

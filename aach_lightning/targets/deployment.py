@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from aach_lightning.config.target import NoDefenceConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.errors import ConfigError
@@ -72,13 +70,8 @@ class Deployment(ABC):
         return self.experiment.store.get_or_build("defended", depends_on, lambda folder: self._defend(target, folder))
 
     def answering(self, artifact: Artifact) -> Target:
-        """What answers behind the doors, on `device`."""
-        return with_defence(self.network(artifact), build_defence(self.config.defence)).to(self.device)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it answers."""
-        return self.experiment.device
+        """What answers behind the doors, where the run computes."""
+        return with_defence(self.network(artifact), build_defence(self.config.defence)).to(self.experiment.device)
 
     def _defend(self, target: Artifact, folder: Path) -> None:
         network = with_defence(self.network(target), build_defence(self.config.defence))

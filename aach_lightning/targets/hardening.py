@@ -14,11 +14,10 @@ from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.networks.inference import hash_pairs
+from aach_lightning.networks.inference import hash_pairs, relax_pairs
 from aach_lightning.perturbations.descent import PGD
 from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.depends import named
 from aach_lightning.runtime.loggers import stage_logger
@@ -28,7 +27,7 @@ from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
-from aach_lightning.targets.index import CodeIndex, validation_rows, write_index
+from aach_lightning.targets.index import CodeIndex, validation_parts, write_index
 from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.targets.training import NETWORK, build_target
 
@@ -61,7 +60,8 @@ def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact
     network = build_target(replace(config.target, image_net=image_net), pairs)
     load_weights(network, target.path / NETWORK)
     network.eval().to(device)
-    codes = _train_codes(network, pairs, split.train, device)
+    images, texts = relax_pairs(network, pairs.batch, split.train, device, "target reads its train part")
+    codes = TrainCodes(images, texts, torch.from_numpy(pairs.labels[split.train]))
     checkpoints = folder / CHECKPOINTS
     train: PairDataset = PairDataset(pairs, split.train, shared=True)
     ids, rows = split.train, split.train
@@ -75,8 +75,7 @@ def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact
     module = _module(experiment, hardening, network.cpu(), torch.from_numpy(ids.copy()), pairs.labels[rows])
     module.remember(torch.from_numpy(split.train.copy()), codes.images, codes.texts)
     module.train()
-    query = validation_rows(split, config.target.validation, config.target.seed)
-    asked, searched = (PairDataset(pairs, part, shared=True) for part in (query, np.setdiff1d(split.database, query)))
+    asked, searched = (PairDataset(pairs, part, shared=True) for part in validation_parts(experiment))
     seed = derive_seed(config.target.seed, "hardening")
     data = TargetDataModule(train, asked, searched, config.target.batch_size, seed)
     with stage_logger("hardening") as logger:
@@ -110,13 +109,3 @@ def _module(
     if isinstance(hardening, CmlaHardeningConfig):
         return FineTuningModule(*arguments, **weights)
     return PGDModule(*arguments, **weights, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)
-
-
-def _train_codes(network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> TrainCodes:
-    def compute(batch: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        found = pairs.batch(batch).to(device)
-        images, texts = network(found.images, found.texts)
-        return images.float(), texts.float()
-
-    images, texts = map_batches(compute, rows, "target reads its train part")
-    return TrainCodes(images, texts, torch.from_numpy(pairs.labels[rows]))

@@ -33,34 +33,18 @@ class HttpTarget:
     a run that was killed, and charges it once. Images travel as PNG, texts as float32: nothing is rounded on the way.
 
     Args:
-        url: Of the service, without /v1.
+        config: Where the service is, and how it is asked; its pauses grow to 60 seconds at most.
         code_length: K that is expected.
-        timeout: Seconds until a connection stands, and until the next bytes of an answer arrive.
-        attempts: Times that a request is sent before its failure is an error.
-        backoff: Seconds before the third attempt; doubled from each to the next, at most 60.
-        connections: Requests at once.
-        items: Images or texts of one request.
         key: Sent as a bearer token; None for a service without keys.
     """
 
-    def __init__(
-        self,
-        url: str,
-        code_length: int,
-        *,
-        timeout: float,
-        attempts: int,
-        backoff: float,
-        connections: int,
-        items: int,
-        key: str | None = None,
-    ) -> None:
-        self._url, self._code_length = url.rstrip("/"), code_length
-        self._connections, self._items = connections, items
+    def __init__(self, config: HttpConfig, code_length: int, key: str | None = None) -> None:
+        self._url, self._code_length = config.url.rstrip("/"), code_length
+        self._connections, self._items = config.connections, config.items
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._retry = urllib3.Retry(
-            total=attempts - 1,
-            backoff_factor=backoff / 2,
+            total=config.attempts - 1,
+            backoff_factor=config.backoff / 2,
             backoff_max=60,
             allowed_methods=None,  # POST too: its name makes it safe
             status_forcelist=_AGAIN,
@@ -68,7 +52,9 @@ class HttpTarget:
             redirect=False,  # a key is for one address
         )
         self._pool = urllib3.PoolManager(
-            maxsize=connections, block=True, timeout=urllib3.Timeout(connect=timeout, read=timeout)
+            maxsize=config.connections,
+            block=True,
+            timeout=urllib3.Timeout(connect=config.timeout, read=config.timeout),
         )
 
     def about(self) -> dict[str, Any]:
@@ -151,16 +137,7 @@ def open_remote(method: HttpConfig, code_length: int) -> HttpTarget:
     key = os.environ.get(VARIABLE) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"{VARIABLE} must be printable ASCII characters without spaces")
-    return HttpTarget(
-        method.url,
-        code_length,
-        timeout=method.timeout,
-        attempts=method.attempts,
-        backoff=method.backoff,
-        connections=method.connections,
-        items=method.items,
-        key=key,
-    )
+    return HttpTarget(method, code_length, key)
 
 
 def _images_body(levels: Tensor) -> bytes:

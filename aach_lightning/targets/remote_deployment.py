@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,11 +33,6 @@ class RemoteDeployment(Deployment):
     """
 
     advice = CONVERT
-
-    @property
-    def device(self) -> torch.device:
-        """The client sends from the CPU."""
-        return torch.device("cpu")
 
     @cached_property
     def method(self) -> HttpConfig:

@@ -18,7 +18,8 @@ class TargetError(AachError):
 class Target(Protocol):
     """What can be put behind a door; a HashingNetwork in eval mode is one.
 
-    Answers are N x K: integers in {-1, +1}, or relaxed codes whose sign is taken (0 counts as +1).
+    Answers are N x K: integers in {-1, +1}, or relaxed codes whose sign is taken (0 counts as +1). Inputs come on the
+    device of its parameters where it is an nn.Module, else on the CPU.
     """
 
     def hash_images(self, images: Tensor) -> Tensor:
@@ -39,14 +40,12 @@ class Service:
     Args:
         target: The system under attack.
         code_length: K, the number of bits that it must answer with.
-        device: Where the target computes; inputs are copied there.
     """
 
-    def __init__(self, target: Target, code_length: int, device: torch.device | str) -> None:
+    def __init__(self, target: Target, code_length: int) -> None:
         if code_length < 1:
             raise ValueError(f"code_length must be at least 1, got {code_length}")
         self._target = target
-        self._device = device
         self.code_length = code_length
 
     def image_codes(self, levels: Tensor) -> Tensor:
@@ -66,6 +65,12 @@ class Service:
     def text_codes(self, texts: Tensor) -> Tensor:
         """Codes of texts, float32 N x D; returns and raises as `image_codes`."""
         return self._ask("texts", self._target.hash_texts, texts.detach().to(self._device))
+
+    @property
+    def _device(self) -> torch.device:
+        """Where the target computes."""
+        module = self._target if isinstance(self._target, nn.Module) else nn.Identity()
+        return next((part.device for part in (*module.parameters(), *module.buffers())), torch.device("cpu"))
 
     def _ask(self, what: str, answer: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         if isinstance(self._target, nn.Module) and self._target.training:

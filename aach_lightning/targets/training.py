@@ -26,7 +26,7 @@ from aach_lightning.runtime.seeding import derive_seed
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
 from aach_lightning.targets.datamodule import TargetDataModule
-from aach_lightning.targets.index import CodeIndex, validation_rows, write_index
+from aach_lightning.targets.index import CodeIndex, validation_parts, write_index
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
 
 NETWORK = "network.safetensors"
@@ -65,25 +65,30 @@ def _train(experiment: Experiment, folder: Path) -> None:
     config, pairs, split, device = experiment.config, experiment.pairs, experiment.split, experiment.device
     target, everything = config.target, experiment.everything
     network = build_target(target, pairs)
-    features = None
-    if isinstance(network.image, Encoder) and network.image.frozen:
-        features = encode_images(network.image, pairs, everything, "target reads the images", device)
-    check_shareable(network, config.trainer.accelerator)
-
-    def part(rows: NDArray[np.int64]) -> PairDataset:
-        return PairDataset(pairs, rows, None if features is None else features[torch.from_numpy(rows)], shared=True)
-
-    query = validation_rows(split, target.validation, target.seed)
-    data = TargetDataModule(
-        part(split.train), part(query), part(np.setdiff1d(split.database, query)), target.batch_size, target.seed
-    )
     method = partial_of(asdict(target.method))
     kind = cast(type[TargetModule], method.func)
-    trained = network if features is None else network.on_features()
-    train_part = _train_part(network, pairs, split.train, features, kind.needs_features, device)
+    features: Tensor | None = None
+    own = torch.empty(len(split.train), 0)
+    if isinstance(network.image, Encoder) and network.image.frozen:
+        features = encode_images(network.image, pairs, everything, "target reads the images", device)
+        own = features[split.train] if kind.needs_features else own
+    elif isinstance(network.image, Encoder) and kind.needs_features:
+        own = encode_images(network.image, pairs, split.train, "target reads its train part", device)
+    check_shareable(network, config.trainer.accelerator)
+
+    def part(rows: NDArray[np.int64], shared: bool = True) -> PairDataset:
+        return PairDataset(pairs, rows, None if features is None else features[rows], shared)
+
+    query, database = validation_parts(experiment)
+    data = TargetDataModule(part(split.train), part(query), part(database), target.batch_size, target.seed)
+    train = pairs.batch_of_features(split.train, own)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(target.seed, "method"))  # of the networks that a method adds
-        module: TargetModule = method(trained, train_part, Schedule(target.image_lr, target.text_lr, target.epochs))
+        module: TargetModule = method(
+            network if features is None else network.on_features(),
+            TrainPart(train.ids, train.labels, train.texts, own),
+            Schedule(target.image_lr, target.text_lr, target.epochs),
+        )
     checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:
         # MAP counts labels: a method that has none keeps its last epoch
@@ -93,10 +98,10 @@ def _train(experiment: Experiment, folder: Path) -> None:
         fit(trainer, module, data, checkpoints)
     checkpoint = load_lightning_checkpoint(checkpoints / kept)
     module.load_state_dict(checkpoint["state_dict"])
-    dataset = PairDataset(pairs, everything, features)
+    whole = part(everything, shared=False)
 
     def read(rows: NDArray[np.int64]) -> PairBatch:
-        return dataset.__getitems__(rows.tolist())
+        return whole.__getitems__(rows.tolist())
 
     relaxed = relax_pairs(module.network.eval(), read, everything, device, "target hashes the collection")
     if not ranks.is_first():
@@ -104,21 +109,3 @@ def _train(experiment: Experiment, folder: Path) -> None:
     save_tensors(folder / NETWORK, network.state_dict())
     vectors = relaxed if kind.ranks_vectors else None
     write_index(experiment, folder, CodeIndex.of(relaxed), int(checkpoint["epoch"]), vectors=vectors)
-
-
-def _train_part(
-    network: HashingNetwork,
-    pairs: Pairs,
-    rows: NDArray[np.int64],
-    features: Tensor | None,
-    needed: bool,
-    device: torch.device,
-) -> TrainPart:
-    """What a method is given; features are read only where it needs them and nobody has read them."""
-    own = torch.empty(len(rows), 0)
-    if needed and features is not None:
-        own = features[torch.from_numpy(rows)]
-    elif needed and isinstance(network.image, Encoder):
-        own = encode_images(network.image, pairs, rows, "target reads its train part", device)
-    batch = pairs.batch_of_features(rows, own)
-    return TrainPart(batch.ids, batch.labels, batch.texts, own)

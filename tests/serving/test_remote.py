@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import HttpConfig
 from aach_lightning.targets.blackbox import BlackBox, BudgetExceeded, EvaluationDoor
 from aach_lightning.targets.remote import HttpTarget
 from aach_lightning.targets.service import TargetError
 from tests.serving.conftest import BITS, KEY, SIZE, WORDS, Projection, Serving
 from tests.serving.faulty import FAULTS, FaultyProxy, faulty
 
-OPTIONS: dict[str, Any] = {"timeout": 20.0, "attempts": 6, "backoff": 0.02, "connections": 3, "items": 5, "key": KEY}
+OPTIONS: dict[str, Any] = {"timeout": 20.0, "attempts": 6, "backoff": 0.02, "connections": 3, "items": 5}
 
 
-def client(url: str, **changes: Any) -> HttpTarget:
-    return HttpTarget(url, BITS, **{**OPTIONS, **changes})
+def client(url: str, key: str | None = KEY, **changes: Any) -> HttpTarget:
+    return HttpTarget(HttpConfig(url=url, **{**OPTIONS, **changes}), BITS, key)
 
 
 def pairs(count: int) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
@@ -12,6 +13,7 @@ from aach_lightning.runtime.store import Artifact
 from aach_lightning.targets import access
 from aach_lightning.targets.access import open_for_search, open_target
 from aach_lightning.targets.blackbox import BudgetExceeded
+from aach_lightning.targets.deployment import deployed_target
 from aach_lightning.targets.index import CodeIndex
 from aach_lightning.targets.training import ensure_target
 
@@ -90,19 +92,34 @@ def test_runs_that_send_the_same_share_a_count_and_others_do_not(
         assert (other.spent, other.paid) == (5, 20), change
 
 
-def test_the_network_is_put_where_the_doors_compute(
+class Elsewhere(nn.Module):
+    """Has a parameter on a device without memory, and answers there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, device="meta"))
+        self.seen: list[torch.device] = []
+
+    def hash_images(self, images: Tensor) -> Tensor:
+        self.seen.append(images.device)
+        return torch.ones(len(images), 16)
+
+    hash_texts = hash_images
+
+
+def test_a_target_computes_where_the_run_does_and_gets_its_inputs_there(
     toy_experiment: Callable[..., Experiment], toy_pairs: Pairs, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-
-    def recorded(target: torch.nn.Module, *_: object, device: torch.device, **__: object) -> None:
-        seen.append(({parameter.device for parameter in target.parameters()}, device))
-
     monkeypatch.setattr(Experiment, "device", torch.device("meta"))
-    monkeypatch.setattr(access, "BlackBox", recorded)
-    monkeypatch.setattr(access, "EvaluationDoor", lambda target, bits, device: recorded(target, device=device))
-    open_target(toy_experiment(), artifact)
-    assert seen == [({torch.device("meta")}, torch.device("meta"))] * 2
+    network = deployed_target(toy_experiment(), artifact)
+    assert isinstance(network, nn.Module)
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+    target, batch = Elsewhere().eval(), toy_pairs.batch([0, 1])
+    monkeypatch.setattr(access, "deployed_target", lambda *_: target)
+    black_box, door = open_target(toy_experiment(), artifact)
+    black_box.query(batch.images, batch.texts)
+    door.image_codes(batch.images)
+    assert [device.type for device in target.seen] == ["meta"] * 3
 
 
 def test_the_ledger_lies_in_the_store_under_the_key_of_the_target(

@@ -22,8 +22,7 @@ from aach_lightning.targets import training
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.dcmh import DCMHModule
 from aach_lightning.targets.deployment import load_target
-from aach_lightning.targets.index import CodeIndex, read_report, validation_rows
-from aach_lightning.targets.report import describe_index
+from aach_lightning.targets.index import CodeIndex, describe_index, read_report, validation_rows
 from aach_lightning.targets.training import ensure_target
 
 LEARNING = ("target.epochs=12", "target.image_lr=0.01", "target.text_lr=0.01")
@@ -252,7 +251,7 @@ def test_a_collapsed_target_is_called_so(toy_pairs: Pairs, caplog: pytest.LogCap
     own = torch.from_numpy(toy_pairs.labels.astype(np.int8)).repeat(1, 6)[:, :16] * 2 - 1
     query, database = np.arange(50, 60), np.arange(50)
     with caplog.at_level(logging.WARNING):
-        report = describe_index(constant, constant, toy_pairs, query, database, 0, "Try this")
+        report = describe_index(CodeIndex(constant, constant), toy_pairs, query, database, "Try this")
     assert "the target looks collapsed" in caplog.text
     assert "of 50 items. Try this." in caplog.text
     assert report["distinct_codes"] == {"image": 1, "text": 1}
@@ -260,11 +259,11 @@ def test_a_collapsed_target_is_called_so(toy_pairs: Pairs, caplog: pytest.LogCap
     assert report["validation_map"]["i2t"] == pytest.approx(report["chance_map"])
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        describe_index(own, constant, toy_pairs, query, database, 0, "Try this")
+        describe_index(CodeIndex(own, constant), toy_pairs, query, database, "Try this")
     assert "the target looks collapsed" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        report = describe_index(own, own, toy_pairs, query, database, 0, "Try this")
+        report = describe_index(CodeIndex(own, own), toy_pairs, query, database, "Try this")
     assert caplog.text == ""
     assert report["validation_map"] == {"i2t": pytest.approx(1), "t2i": pytest.approx(1)}
     json.dumps(report, allow_nan=False)
