@@ -47,7 +47,7 @@ def mine_epoch(
 
 
 def mine_distances(distances: Tensor, miner: Miner, batch_size: int, seed: int, epoch: int) -> list[MinedBatch]:
-    """Mine one epoch of triplets as `mine_epoch` does, from distances however they were come by.
+    """Mine one epoch of triplets as `mine_epoch` does, from distances instead of codes.
 
     Args:
         distances: int64, M x M, of M images to the M texts of the same items.

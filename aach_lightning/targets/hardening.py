@@ -20,6 +20,7 @@ from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.depends import named
+from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
@@ -99,13 +100,13 @@ def _module(
     labels: NDArray[np.uint8],
 ) -> FineTuningModule:
     target = experiment.config.target
-    weights = asdict(target.method)
+    nothing = torch.empty(len(ids), 0)  # DCMH reads neither texts nor features beside the batches
     arguments = (
         network,
-        TrainPart(ids, torch.from_numpy(labels), torch.empty(len(ids), 0), torch.empty(len(ids), 0)),
+        TrainPart(ids, torch.from_numpy(labels), nothing, nothing),
         Schedule(hardening.lr, hardening.lr, hardening.epochs),
     )
-    del weights["_target_"]
+    options = partial_of(asdict(target.method)).keywords
     if isinstance(hardening, CmlaHardeningConfig):
-        return FineTuningModule(*arguments, **weights)
-    return PGDModule(*arguments, **weights, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)
+        return FineTuningModule(*arguments, **options)
+    return PGDModule(*arguments, **options, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)

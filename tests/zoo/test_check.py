@@ -14,12 +14,12 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.store import ArtifactStore
-from aach_lightning.targets.__main__ import USAGE, main, show
 from aach_lightning.targets.deployment import ensure_deployed
 from aach_lightning.targets.index import CodeIndex
 from aach_lightning.zoo.check import TargetCheck, check_target
 from aach_lightning.zoo.checkpoints.convention import IMAGENET_COLOUR
 from aach_lightning.zoo.checkpoints.opening import FORMATS
+from aach_lightning.zoo.command import USAGE, main, show
 from tests.zoo.checkpoints.written import save_script
 
 # codes of red, green and blue: in each bit one of them differs
