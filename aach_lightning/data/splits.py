@@ -40,14 +40,19 @@ class Split:
         shared = np.intersect1d(self.query, self.database)
         if len(shared):
             raise DataError(f"split: query and database share {len(shared)} rows, for example row {shared[0]}")
-        outside = np.setdiff1d(self.train, self.database)
-        if len(outside):
-            raise DataError(f"split: {len(outside)} train rows are not in the database, for example row {outside[0]}")
+        foreign = np.setdiff1d(self.train, self.database)
+        if len(foreign):
+            raise DataError(f"split: {len(foreign)} train rows are not in the database, for example row {foreign[0]}")
 
     @property
     def fingerprint(self) -> str:
         """Hash of the three parts, in order."""
         return digest(*(getattr(self, name).astype("<i8").tobytes() for name in ("query", "train", "database")))
+
+    @property
+    def outside(self) -> NDArray[np.int64]:
+        """Database rows outside the train part, sorted; may be none."""
+        return np.setdiff1d(self.database, self.train)
 
     @property
     def largest(self) -> int:

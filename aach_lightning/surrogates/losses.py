@@ -28,7 +28,7 @@ def triplet_loss(anchors: Tensor, others: Tensor, triplets: Triplets, margin: fl
         return anchors.sum() * 0.0 + others.sum() * 0.0
     distances = relaxed_distance(anchors, others)
     excess = margin + distances[triplets.anchor, triplets.positive] - distances[triplets.anchor, triplets.negative]
-    return (F.relu(excess) if form is TripletForm.hinge else F.softplus(excess)).mean()
+    return (F.relu(excess) if form == TripletForm.hinge else F.softplus(excess)).mean()
 
 
 def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: Quantisation) -> Tensor:
@@ -45,7 +45,7 @@ def quantisation_loss(relaxed: Tensor, codes: Tensor | None, target: Quantisatio
     Raises:
         ValueError: If the target is "code" and there are no codes.
     """
-    wanted = binary_codes(relaxed.detach()) if target is Quantisation.sign else codes
+    wanted = binary_codes(relaxed.detach()) if target == Quantisation.sign else codes
     if wanted is None:
         raise ValueError("the target was not asked for codes: quantisation can be towards the sign alone")
     return (relaxed - wanted).square().mean()

@@ -32,8 +32,7 @@ def public_rows(experiment: Experiment) -> NDArray[np.int64]:
     Raises:
         ConfigError: If there are none.
     """
-    config, split = experiment.config, experiment.split
-    outside = np.setdiff1d(split.database, split.train)
+    config, outside = experiment.config, experiment.split.outside
     if not len(outside):
         raise ConfigError(
             "surrogate.learns_from=labels: public pairs are database rows outside the train part, and there are none; "

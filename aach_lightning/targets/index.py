@@ -61,8 +61,9 @@ def validation_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
 
     The query part is never used for this: it stays unseen until the evaluation.
     """
-    outside = np.setdiff1d(split.database, split.train)
-    pool, most = (outside, len(outside)) if len(outside) else (split.train, len(split.train) // 2)
+    pool, most = split.outside, len(split.outside)
+    if not most:
+        pool, most = split.train, len(split.train) // 2
     return numpy_generator(seed, "validation").permutation(pool)[: min(limit, most)]
 
 
