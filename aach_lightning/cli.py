@@ -7,25 +7,24 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from aach_lightning.attacks.build import attack_space
-from aach_lightning.config.choices import SourceName, Stage
+from aach_lightning.config.choices import Stage
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.split import protocol_name
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.evaluation.adversarial import adversarial_set
-from aach_lightning.evaluation.attackers import craft, find_attackers
+from aach_lightning.evaluation.attackers import Crafted, find_attackers, needed_surrogate
 from aach_lightning.evaluation.composition import compose_result
 from aach_lightning.evaluation.exhibits import GALLERY, save_exhibits
 from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
-from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.protocol import Evaluation
+from aach_lightning.evaluation.result import Query, Result
 from aach_lightning.evaluation.retrieval_curves import CURVES, retrieval_curves
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
-from aach_lightning.evaluation.searching import craft_by_search
-from aach_lightning.evaluation.surrogate_report import held_out_rows, surrogate_report
+from aach_lightning.evaluation.surrogate_report import agreement
 from aach_lightning.evaluation.targeted import choose_aim
 from aach_lightning.evaluation.trace import measure_trace
-from aach_lightning.evaluation.words import check_words, draw_edits, edits_texts, word_changes
+from aach_lightning.evaluation.words import check_words, edits_texts, word_changes
 from aach_lightning.reports.picture import picture_title, save_picture
 from aach_lightning.reports.run_folder import ADVERSARIAL, PICTURE, RESULT, SPLIT, WORDS, publish, show_folder
 from aach_lightning.reports.table import show, show_report
@@ -36,8 +35,8 @@ from aach_lightning.runtime.files import digest_json, write_json
 from aach_lightning.runtime.loggers import log_folder, track
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
-from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
-from aach_lightning.targets.access import open_for_search, open_target
+from aach_lightning.surrogates.training import ensure_surrogate
+from aach_lightning.targets.access import open_for_attack, open_target
 from aach_lightning.targets.deployment import Deployment, deployment_of
 from aach_lightning.targets.index import CodeIndex, read_report
 
@@ -59,7 +58,7 @@ def train(config: RunConfig) -> None:
         show_report("target", reports["target"], target.path, console)
         if config.stage is Stage.surrogate:
             surrogate = ensure_surrogate(experiment, target, open_target(experiment, target)[0])
-            reports["surrogate"] = _agreement(experiment, surrogate, CodeIndex.load(target.path))
+            reports["surrogate"] = agreement(experiment, surrogate, CodeIndex.load(target.path))
             show_report("surrogate", reports["surrogate"], surrogate.path, console)
         track_reports(reports)
     show_run(config.logger, memory, console)
@@ -100,73 +99,56 @@ def _finish(config: RunConfig) -> Artifact:
 
 
 def _attack(experiment: Experiment, deployment: Deployment, folder: Path) -> None:
-    config, pairs, split, rows = experiment.config, experiment.pairs, experiment.split, experiment.attacked
-    store, watch = experiment.store, experiment.watch
-    aim = choose_aim(config.attack, pairs, rows, experiment.queried, config.seed)
-    with watch.stage("target"):
+    aim = choose_aim(experiment)
+    with experiment.watch.stage("target"):
         target = deployment.ensure()
         index = CodeIndex.load(target.path)
-        by_search = config.attack.source is SourceName.queries
-        black_box, door = (open_for_search if by_search else open_target)(experiment, target)
-    surrogate = None
-    if config.attack.source is SourceName.surrogate:
-        with watch.stage("surrogate"):
-            surrogate = ensure_surrogate(experiment, target, black_box)
-    attackers = [] if by_search else find_attackers(experiment, target, surrogate)
+        black_box, door = open_for_attack(experiment, target)
+    surrogate = needed_surrogate(experiment, target, black_box)
+    attackers = find_attackers(experiment, target, black_box, surrogate, aim)
     crafted = {
-        modality: craft_by_search(config, target, black_box, pairs, rows, modality, store, watch)
-        if by_search
-        else craft(config, attackers, black_box, pairs, rows, modality, store, watch, aim)
+        modality: {attacker.query: attacker.craft(experiment, modality) for attacker in attackers}
         for modality in experiment.modalities
     }
-    edited = edits_texts(config.attack)
-    outcomes: dict[Modality, DirectionOutcome] = {}
-    with watch.stage("measurement"):
-        for modality, made in crafted.items():
-            outcomes[modality] = measure_direction(
-                door,
-                index,
-                pairs,
-                split,
-                rows,
-                modality,
-                attack_space(config.attack, pairs, modality),
-                made,
-                config.seed,
-                draw_edits(config.attack, pairs, rows, config.seed) if edited and modality is Modality.text else None,
-                None if aim is None else aim.wanted,
-            )
-        trace = [
-            point
-            for modality, outcome in outcomes.items()
-            for point in measure_trace(
-                config, attackers, black_box, door, pairs, rows, modality, outcome.searched, store, aim
-            )
-        ]
-        agreement = {} if surrogate is None else _agreement(experiment, surrogate, index)
+    evaluation = Evaluation(experiment, door, index)
+    with experiment.watch.stage("measurement"):
+        outcomes = {half: measure_direction(evaluation, half, made, aim) for half, made in crafted.items()}
+        trace = [point for modality in outcomes for point in measure_trace(evaluation, attackers, modality)]
+        learned = {} if surrogate is None else agreement(experiment, surrogate, index)
     seen = sum(ranks.everyones(door.items))
     if not ranks.is_first():
         return
-    split.save(folder / SPLIT)
-    result = compose_result(config, pairs, split, read_report(target), outcomes, agreement, seen, watch, tuple(trace))
+    result = compose_result(experiment, read_report(target), outcomes, learned, seen, trace)
+    exhibits = _save(experiment, folder, result, outcomes, crafted)
+    if experiment.config.evaluation.save_adversarial:
+        deltas = {modality: made["attack"].delta for modality, made in crafted.items()}
+        adversarial_set(experiment, target.key, deltas).save(folder / ADVERSARIAL)
+        log_folder(folder / ADVERSARIAL)
+    track_result(result, exhibits)
+
+
+def _save(
+    experiment: Experiment,
+    folder: Path,
+    result: Result,
+    outcomes: dict[Modality, DirectionOutcome],
+    crafted: dict[Modality, dict[Query, Crafted]],
+) -> list[Exhibit]:
+    """Write what a finished run leaves in its folder; give the attacked images that it shows."""
+    config, pairs, rows = experiment.config, experiment.pairs, experiment.attacked
+    experiment.split.save(folder / SPLIT)
     result.save(folder / RESULT)
     retrieval_curves(outcomes.values(), torch.from_numpy(pairs.labels[rows])).save(folder / CURVES)
-    if edited:
-        made = crafted[Modality.text]
-        write_json(folder / WORDS, word_changes(pairs, rows, {query: made[query].delta for query in made}))
-    if config.evaluation.save_adversarial:
-        deltas = {modality: made["attack"].delta for modality, made in crafted.items()}
-        adversarial_set(config, pairs, split, target.key, rows, deltas).save(folder / ADVERSARIAL)
-        log_folder(folder / ADVERSARIAL)
-    exhibits: list[Exhibit] = []
-    if Modality.image in outcomes:
-        exhibits = attack_gallery(
-            config, pairs, split, rows, outcomes[Modality.image], crafted[Modality.image]["attack"].delta
-        )
-        title = picture_title(config, pairs, outcomes[Modality.image])
-        save_picture(exhibits, config.attack.epsilon / 255, title, folder / PICTURE)
-        save_exhibits(exhibits, folder / GALLERY)
-    track_result(result, exhibits)
+    if edits_texts(config.attack):
+        deltas = {query: made.delta for query, made in crafted[Modality.text].items()}
+        write_json(folder / WORDS, word_changes(pairs, rows, deltas))
+    if Modality.image not in outcomes:
+        return []
+    exhibits = attack_gallery(experiment, outcomes[Modality.image], crafted[Modality.image]["attack"].delta)
+    title = picture_title(config, pairs, outcomes[Modality.image])
+    save_picture(exhibits, config.attack.epsilon / 255, title, folder / PICTURE)
+    save_exhibits(exhibits, folder / GALLERY)
+    return exhibits
 
 
 def _depends_on(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:
@@ -183,9 +165,3 @@ def _show(config: RunConfig, finished: Artifact, console: Console) -> None:
     show(publish(finished.path, output), console)
     show_folder(output, None if finished.built else finished.path, console)
     show_run(config.logger, finished.path, console)
-
-
-def _agreement(experiment: Experiment, surrogate: Artifact, index: CodeIndex) -> dict[str, float]:
-    held_out = held_out_rows(experiment.split, experiment.config.evaluation.held_out, experiment.config.seed)
-    network, answers = load_surrogate(experiment, surrogate), load_answers(surrogate)
-    return surrogate_report(network, answers, index, experiment.pairs, held_out, experiment.device)

@@ -14,10 +14,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from rich.progress import track
@@ -25,13 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from aach_lightning.attacks.items import AttackBatch, Bank
+from aach_lightning.attacks.items import AttackBatch, Bank, ItemCodes
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
+from aach_lightning.attacks.source import Task as AttackTask
 from aach_lightning.config.schema import TrainerConfig
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks import CNNF, EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP, binary_codes
 from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.perturbations.descent import Descent
 from aach_lightning.perturbations.diversity import InputDiversity
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space
@@ -180,23 +184,17 @@ def plain_loop(network: HashingNetwork, task: Task, steps: int) -> Tensor:
 
 
 def attack_module(network: HashingNetwork, task: Task, steps: int, diversity: InputDiversity | None) -> AttackModule:
+    objective = ExchangedTriplet("hinge", 1.0, CHOSEN / QUERIED, CHOSEN / QUERIED, 0.0)
+    space = Space(EPSILON, "linf", 0.0, 1.0)
     return AttackModule(
-        source=network,
-        bank=Bank(task.bank, binary_codes(task.bank)),
-        modality="image",
-        space=Space(EPSILON, "linf", 0.0, 1.0),
-        step=lambda: SignMomentum(STEP_SIZE, MOMENTUM),
-        steps=steps,
-        objective=ExchangedTriplet("hinge", 1.0, CHOSEN / QUERIED, CHOSEN / QUERIED, 0.0),
-        gradients=GradientRule(diversity),
-        random_start=False,
-        seed=0,
+        AttackTask(network, Bank(task.bank, binary_codes(task.bank)), objective, Modality.image),
+        Descent(space, lambda: SignMomentum(STEP_SIZE, MOMENTUM), GradientRule(diversity), steps, False, 0),
     )
 
 
 def attack_batch(task: Task) -> AttackBatch:
     rows = torch.arange(len(task.images))
-    return AttackBatch(PairBatch(rows, task.images, torch.zeros(len(rows), 8), torch.zeros(len(rows), 1)), None)
+    return AttackBatch(PairBatch(rows, task.images, torch.zeros(len(rows), 8), torch.zeros(len(rows), 1)))
 
 
 def package(
@@ -318,8 +316,8 @@ class Recorder:
 
 def our_gradient(network: HashingNetwork, task: Task, anchors: Tensor) -> Tensor:
     module, recorder = attack_module(network, task, 1, None), Recorder()
-    module.new_step = lambda: recorder
-    module.predict_step(AttackBatch(attack_batch(task).pairs, anchors), 0)
+    module.learner = replace(cast(Descent, module.learner), new_step=lambda: recorder)
+    module.predict_step(AttackBatch(attack_batch(task).pairs, ItemCodes(anchors)), 0)
     return recorder.gradient
 
 

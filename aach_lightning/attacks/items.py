@@ -1,12 +1,14 @@
 """What an attack is given: the items under attack, and those whose codes the attacker knows."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from aach_lightning.data.pairs import PairBatch
+from aach_lightning.data.pairs import PairBatch, Pairs
 
 
 @dataclass(frozen=True)
@@ -25,37 +27,68 @@ class Bank:
     own: Tensor | None = None
     labels: Tensor | None = None
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Bank":
         """Copy to `device`."""
+        return replace(self, **_moved(self, device))
 
-        def moved(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values.to(device)
 
-        return type(self)(self.other.to(device), self.ranking.to(device), moved(self.own), moved(self.labels))
+@dataclass(frozen=True)
+class ItemCodes:
+    """Codes that an attacker has for the N items under attack, int8 in {-1, +1}, N x K.
+
+    Attributes:
+        anchors: The target's codes of the clean items where they were queried; None to use the source's own codes.
+        goals: The codes that a targeted attack wants the items to have; else None.
+    """
+
+    anchors: Tensor | None = None
+    goals: Tensor | None = None
+
+    def at(self, place: slice) -> "ItemCodes":
+        """The codes of some of the items."""
+        return ItemCodes(*(None if codes is None else codes[place] for codes in (self.anchors, self.goals)))
 
 
 @dataclass(frozen=True)
 class AttackBatch:
-    """Items under attack, as the data module gives them.
+    """Items under attack, as they are read.
 
     Attributes:
         pairs: N pairs; of their halves only the attacked one is read, labels only by objectives that need them.
-        anchors: int8 in {-1, +1}, N x K, the target's codes of the clean items where they were queried; else None, and
-            the source's own codes are used.
-        goals: int8 in {-1, +1}, N x K, the codes that a targeted attack wants the items to have; else None.
+        codes: What the attacker knows or wants of them.
     """
 
     pairs: PairBatch
-    anchors: Tensor | None
-    goals: Tensor | None = None
+    codes: ItemCodes = ItemCodes()
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "AttackBatch":
         """Copy to `device`."""
-        codes = (None if part is None else part.to(device) for part in (self.anchors, self.goals))
-        return AttackBatch(self.pairs.to(device), *codes)
+        return AttackBatch(self.pairs.to(device), replace(self.codes, **_moved(self.codes, device)))
+
+
+class AttackBatches(Dataset[AttackBatch]):
+    """The items under attack, batch by batch.
+
+    Args:
+        pairs: The data set.
+        rows: int64, N attacked rows.
+        codes: Of these items.
+        size: Items in a batch.
+    """
+
+    def __init__(self, pairs: Pairs, rows: NDArray[np.int64], codes: ItemCodes, size: int) -> None:
+        self.pairs, self.rows, self.codes = pairs, rows, codes
+        self.places = [slice(start, start + size) for start in range(0, len(rows), size)]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: int) -> AttackBatch:
+        place = self.places[number]
+        return AttackBatch(self.pairs.batch(self.rows[place]), self.codes.at(place))
 
 
 @dataclass(frozen=True)
@@ -73,3 +106,7 @@ class Items:
     codes: Tensor
     labels: Tensor | None = None
     goals: Tensor | None = None
+
+
+def _moved(part: Bank | ItemCodes, device: torch.device | str) -> dict[str, Tensor]:
+    return {name: codes.to(device) for name, codes in vars(part).items() if codes is not None}

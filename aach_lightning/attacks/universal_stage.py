@@ -1,142 +1,92 @@
 """The stage of a universal delta: learned once on what the attacker has queried, for queries that it has never seen."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.build import (
-    attack_space,
-    build_bank,
-    diversity_of,
-    make_objective,
-    source_in_precision,
-)
-from aach_lightning.attacks.crafting import DELTA, digest_codes, idle_keys
-from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.attacks.build import attack_space, diversity_of, make_objective
+from aach_lightning.attacks.crafting import stage_name
+from aach_lightning.attacks.finished import DELTA
+from aach_lightning.attacks.items import ItemCodes
+from aach_lightning.attacks.source import Source, Task, build_bank, digest_codes, relaxed_codes
+from aach_lightning.attacks.universal import KnownItems, UniversalDataModule, UniversalLearner, UniversalModule
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.loggers import stage_logger
-from aach_lightning.runtime.store import CHECKPOINTS, ArtifactStore
-from aach_lightning.runtime.trainer import (
-    ReseedEachEpoch,
-    checkpoint_callbacks,
-    compute_device,
-    fit,
-    make_trainer,
-    numerics,
-)
+from aach_lightning.runtime.store import CHECKPOINTS
+from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
+
+
+def ensure_added_deltas(
+    experiment: Experiment,
+    source: Source,
+    modality: Modality,
+    codes: ItemCodes,
+    speed: dict[str, float] | None = None,
+) -> Tensor:
+    """What one delta for all inputs changes in each attacked one: float32, N x ...
+
+    Arguments as of `ensure_deltas`; anchors, and a speed in steps an item, are nothing that a universal delta has.
+    """
+    goal = None if codes.goals is None else codes.goals[0]
+    return added_to_each(ensure_universal_delta(experiment, source, modality, goal), experiment, modality)
 
 
 def ensure_universal_delta(
-    config: RunConfig,
-    name: str,
-    source: HashingNetwork,
-    source_key: str,
-    bank_rows: NDArray[np.int64],
-    answers: Tensor | None,
-    goal: Tensor | None,
-    pairs: Pairs,
-    modality: Modality,
-    store: ArtifactStore,
+    experiment: Experiment, source: Source, modality: Modality, goal: Tensor | None = None
 ) -> Tensor:
-    """Find or learn the delta that is added to every input of a modality.
+    """Find or learn the delta that is added to every input of a modality: float32, 1 x the shape of an input.
 
     It is learned on the items that the attacker knows, `attack.steps` times over all of them.
 
     Args:
-        config: The whole configuration.
-        name: Shown beside the progress bar.
-        source: Frozen network that gives the gradients.
-        source_key: Artifact key of its weights.
-        bank_rows: int64, M rows that the attacker knows.
-        answers: int8, M x K, the target's codes of these in the other modality where they shall decide who is near.
-        goal: int8, K, the code that a targeted attack wants every input to have, or None.
-        pairs: The data set.
+        experiment: Says how.
+        source: Whose gradients are followed, and which items are known.
         modality: Which half is attacked.
-        store: Where a finished delta lies.
-
-    Returns:
-        float32, 1 x the shape of an input.
+        goal: int8, K, the code that a targeted attack wants every input to have, or None.
     """
-    attack = asdict(config.attack)
-    for key in ("name", "source", "bank", "modality", *idle_keys(modality)):
-        del attack[key]
-    depends_on: dict[str, Any] = {
-        "attack": attack,
-        "modality": modality,
-        "source": source_key,
-        "bank": bank_rows.tolist(),
-        "answers": digest_codes(answers),
-        "goal": digest_codes(goal),
-        "data": pairs.fingerprint,
-        "seed": config.seed,
-        **numerics(config.trainer),
-    }
-    stage = f"attack/{modality}" if name == "attack" else f"attack/{modality}_{name}"
+    config, attack = experiment.config, experiment.config.attack
+    depends_on = {**source.depends_on(experiment, modality), "goal": digest_codes(goal)}
+    stage = stage_name(source, modality)
 
     def build(folder: Path) -> None:
-        device = compute_device(config.trainer)
-        objective, space = make_objective(config.attack), attack_space(config.attack, pairs, modality)
-        network = source_in_precision(config, source).to(device)
-        first = pairs.batch(bank_rows[:1])
-        module = UniversalModule(
-            network,
-            build_bank(source, pairs, bank_rows, modality, objective, answers, device),
-            bank_rows,
-            _relaxed(network, pairs, bank_rows, modality, device),
-            goal,
-            objective,
-            modality,
-            space,
-            (first.images if modality == "image" else first.texts).shape[1:],
-            config.attack.step.size * space.epsilon,
-            config.attack.steps,
-            diversity_of(config, modality),
-            stage,
+        space = attack_space(experiment, modality)
+        objective, network = make_objective(attack), source.in_precision(experiment)
+        bank = build_bank(experiment, source, modality, objective)
+        (relaxed,) = relaxed_codes(network, experiment, source.rows, modality)
+        task = Task(network, bank, objective, modality)
+        learner = UniversalLearner(
+            space, attack.step.size * space.epsilon, attack.steps, diversity_of(config, modality)
         )
-        data = UniversalDataModule(pairs, bank_rows, config.attack.batch_size, config.seed)
+        start = torch.zeros_like(modality.of(experiment.pairs.batch(source.rows[:1])))
+        module = UniversalModule(task, learner, KnownItems(source.rows, relaxed), start, goal, stage)
+        data = UniversalDataModule(experiment.pairs, source.rows, attack.batch_size, config.seed)
         checkpoints = folder / CHECKPOINTS
         with stage_logger(stage) as curves:
             callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]
             # whatever the precision of the network: delta, its bounds and the objective are float32
             hardware = replace(config.trainer, precision="32-true")
-            description = f"one delta for all {modality}s, {name.replace('_', ' ')}"
-            trainer = make_trainer(hardware, folder, description, config.attack.steps, callbacks, curves)
+            description = f"one delta for all {modality}s, {source.name.replace('_', ' ')}"
+            trainer = make_trainer(hardware, folder, description, attack.steps, callbacks, curves)
             fit(trainer, module, data, checkpoints)
         if ranks.is_first():
             save_tensors(folder / DELTA, {"delta": module.delta})
 
-    return load_tensors(store.get_or_build("universal", depends_on, build).path / DELTA)["delta"]
+    return load_tensors(experiment.store.get_or_build("universal", depends_on, build).path / DELTA)["delta"]
 
 
-def added_to_each(
-    delta: Tensor, config: RunConfig, pairs: Pairs, rows: NDArray[np.int64], modality: Modality
-) -> Tensor:
-    """What a universal delta changes in each of N inputs, whose entries stay in their range: float32, N x ..."""
-    space = attack_space(config.attack, pairs, modality)
+def added_to_each(delta: Tensor, experiment: Experiment, modality: Modality) -> Tensor:
+    """What a delta changes in each attacked input, whose entries stay in their range: float32, N x ..."""
+    space = attack_space(experiment, modality)
 
     def compute(some: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        batch = pairs.batch(some)
-        return (space.project(batch.images if modality == "image" else batch.texts, delta),)
+        return (space.project(modality.of(experiment.pairs.batch(some)), delta),)
 
-    return map_batches(compute, rows)[0]
-
-
-def _relaxed(
-    network: HashingNetwork, pairs: Pairs, rows: NDArray[np.int64], modality: Modality, device: torch.device
-) -> Tensor:
-    def compute(some: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        batch = pairs.batch(some).to(device)
-        return (network.hash_images(batch.images) if modality == "image" else network.hash_texts(batch.texts),)
-
-    return map_batches(compute, rows)[0]
+    return map_batches(compute, experiment.attacked)[0]

@@ -1,31 +1,30 @@
-"""Who attacks: the networks that give gradients, what is known beside them, and what was paid for it."""
+"""The attackers of a run, each with one interface: it crafts deltas, and says what it needed and spent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.attacks.build import build_bank, make_objective
+from aach_lightning.attacks.build import edits_words, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
-from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
+from aach_lightning.attacks.items import ItemCodes
+from aach_lightning.attacks.search.crafting import ensure_searched
+from aach_lightning.attacks.source import AttackName, Source, build_bank
+from aach_lightning.attacks.universal_stage import ensure_added_deltas
 from aach_lightning.config.choices import AnswerName, BankName, SourceName, Supervision
-from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import Pairs
 from aach_lightning.evaluation.result import Needs, Query
 from aach_lightning.evaluation.targeted import Aim, aims_at_label
 from aach_lightning.networks.build import with_known_defence
 from aach_lightning.networks.ensemble import soften
-from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.stopwatch import Stopwatch
-from aach_lightning.runtime.store import Artifact, ArtifactStore
-from aach_lightning.runtime.trainer import compute_device
-from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
+from aach_lightning.runtime.store import Artifact
+from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
 from aach_lightning.targets.deployment import load_target
 
@@ -34,31 +33,6 @@ REVEALED: dict[AnswerName, Needs] = {
     AnswerName.ranks: "ranks",
     AnswerName.topk: "top k",
 }
-
-
-@dataclass(frozen=True)
-class Attacker:
-    """One row of the table, before it attacks.
-
-    Attributes:
-        query: Name of the row.
-        source: Gives the gradients.
-        key: Artifact key of the source's weights, with what else tells it from another source of an equal attack.
-        needs: What the attacker has of the target.
-        labels: Whether it is told labels.
-        known: int64, M rows of the data set whose codes it ranks.
-        answers: The target's codes of these, where it has asked for them; estimated ones where it got ranked lists.
-        pairs: Pairs that it has paid for.
-    """
-
-    query: Query
-    source: HashingNetwork
-    key: str
-    needs: Needs
-    labels: bool
-    known: NDArray[np.int64]
-    answers: Answers | None
-    pairs: int
 
 
 @dataclass(frozen=True)
@@ -75,139 +49,162 @@ class Crafted:
 
     delta: Tensor
     needs: Needs
+    labels: bool = False
+    pairs_queried: int = 0
+    items_queried: int = 0
+
+
+class Attacker(Protocol):
+    """One row of the table, before it attacks."""
+
+    @property
+    def query(self) -> Query:
+        """Name of the row."""
+        ...
+
+    def craft(self, experiment: Experiment, modality: Modality) -> Crafted:
+        """Attack one half of the attacked items; timed as a stage of the experiment."""
+        ...
+
+    def takes_steps(self, experiment: Experiment, modality: Modality) -> bool:
+        """Whether it could be stopped after fewer of `attack.steps`."""
+        ...
+
+
+@dataclass(frozen=True)
+class GradientAttacker:
+    """Follows the gradients of a network: the target's own, a surrogate, one trained on public pairs, an ensemble.
+
+    Attributes:
+        source: The network, and what is known beside it.
+        needs: What the attacker has of the target.
+        labels: Whether it is told labels.
+        pairs: Pairs that it has paid for.
+        door: The metered door, for codes of attacked items where the configuration asks for them.
+        aim: What a targeted attack wants its queries to find; else None.
+    """
+
+    source: Source
+    needs: Needs
     labels: bool
-    pairs_queried: int
-    items_queried: int
+    pairs: int
+    door: BlackBox
+    aim: Aim | None
+
+    @property
+    def query(self) -> Query:
+        """Name of the row."""
+        return self.source.name
+
+    def craft(self, experiment: Experiment, modality: Modality) -> Crafted:
+        """Learn deltas; see `Attacker`."""
+        attack, rows = experiment.config.attack, experiment.attacked
+        anchors = goals = None
+        paid = 0
+        if attack.query_anchor:
+            anchors = self._codes_of(experiment, rows, modality)
+            paid += 0 if self.needs == "weights" else len(rows)  # who has the weights need not ask
+        with experiment.watch.stage(f"{self.query} {modality}") as speed:
+            if self.aim is not None:
+                goals, asked = self._goals(experiment, self.aim, modality)
+                paid += asked
+            learn = ensure_added_deltas if attack.universal else ensure_deltas
+            delta = learn(experiment, self.source, modality, ItemCodes(anchors, goals), speed)
+        return Crafted(delta, self.needs, self.labels, self.pairs, paid)
+
+    def takes_steps(self, experiment: Experiment, modality: Modality) -> bool:
+        """All but edits of words do."""
+        return not edits_words(experiment.config.attack, modality)
+
+    def _goals(self, experiment: Experiment, aim: Aim, modality: Modality) -> tuple[Tensor, int]:
+        """The code that each query is pulled to, and how many single items were asked for it.
+
+        Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the
+        code of a wanted item that is none of its pairs.
+        """
+        source, objective = self.source, make_objective(experiment.config.attack)
+        wanted, asked = source.rows if aim.item is None else np.array([aim.item]), 0
+        if source.answers is None:
+            known = build_bank(experiment, replace(source, rows=wanted), modality, objective).ranking
+        elif aim.item is None or aim.item in source.rows:
+            known = modality.other.codes(source.answers)[torch.from_numpy(np.isin(source.rows, wanted))]
+        else:
+            known, asked = self._codes_of(experiment, wanted, modality.other), 1
+        return aim.codes(known, torch.from_numpy(experiment.pairs.labels[wanted]), experiment.config.seed), asked
+
+    def _codes_of(self, experiment: Experiment, rows: NDArray[np.int64], modality: Modality) -> Tensor:
+        """The target's codes of some items, asked for by the first process."""
+        ask = partial(modality.asked_of(self.door), modality.of(experiment.pairs.batch(rows)))
+        return ranks.on_first(ask)
 
 
-def find_attackers(experiment: Experiment, target: Artifact, surrogate: Artifact | None) -> list[Attacker]:
+@dataclass(frozen=True)
+class SearchAttacker:
+    """Asks for the codes of changed items and keeps what moved them farthest.
+
+    Attributes:
+        door: The metered door.
+        key: Artifact key of what is behind it.
+    """
+
+    door: BlackBox
+    key: str
+    query: Query = "attack"
+
+    def craft(self, experiment: Experiment, modality: Modality) -> Crafted:
+        """Search for deltas; see `Attacker`."""
+        with experiment.watch.stage(f"{self.query} {modality}"):
+            found = ensure_searched(experiment, modality.asked_of(self.door), self.key, modality)
+        return Crafted(found.delta, "codes", items_queried=int(found.queries.sum()))
+
+    def takes_steps(self, experiment: Experiment, modality: Modality) -> bool:
+        """It takes queries."""
+        return False
+
+
+def needed_surrogate(experiment: Experiment, target: Artifact, door: BlackBox) -> Artifact | None:
+    """The surrogate whose gradients the configured attack follows, found or trained; None where it needs none."""
+    if experiment.config.attack.source is not SourceName.surrogate:
+        return None
+    with experiment.watch.stage("surrogate"):
+        return ensure_surrogate(experiment, target, door)
+
+
+def find_attackers(
+    experiment: Experiment, target: Artifact, door: BlackBox, surrogate: Artifact | None, aim: Aim | None
+) -> list[Attacker]:
     """The attack that the configuration describes, and its white-box reference where one is wanted.
 
     Args:
         experiment: What is configured, and what the target was trained on.
         target: Trained.
-        surrogate: Trained; None where the attack follows the target's own gradients.
+        door: The metered door to it.
+        surrogate: Of `needed_surrogate`.
+        aim: What a targeted attack wants its queries to find; else None.
     """
-    config = experiment.config
-    labels = make_objective(config.attack).needs_labels or aims_at_label(config.attack)
-    slope = config.attack.gradient.slope
+    config, attack = experiment.config, experiment.config.attack
+    if attack.source is SourceName.queries:
+        return [SearchAttacker(door, target.key)]
+    labels = make_objective(attack).needs_labels or aims_at_label(attack)
     answers = None if surrogate is None else load_answers(surrogate)
     asked = experiment.queried if answers is None else answers.rows
 
-    def white_box(query: Query) -> Attacker:
-        known = experiment.split.train if config.attack.bank is BankName.train else asked
+    def white_box(query: AttackName) -> Attacker:
+        known = experiment.split.train if attack.bank is BankName.train else asked
         network, key = load_target(experiment, target), target.key
         if query == "attack":
-            network = soften(network, slope)
-        elif slope != 1:
+            network = soften(network, attack.gradient.slope)
+        elif attack.gradient.slope != 1:
             # a bound: the target's own slope is what does the most damage with the target's own weights
             key = f"{key} with its own slope"
-        return Attacker(query, with_known_defence(config, network), key, "weights", labels, known, None, 0)
+        source = Source(query, with_known_defence(config, network), key, known)
+        return GradientAttacker(source, "weights", labels, 0, door, aim)
 
-    if config.attack.source is SourceName.target or surrogate is None or answers is None:
+    if surrogate is None or answers is None:
         return [white_box("attack")]
-    network = with_known_defence(config, soften(load_surrogate(experiment, surrogate), slope))
-    if config.surrogate.learns_from is Supervision.labels:  # of public pairs; the target was not asked
-        black_box = Attacker("attack", network, surrogate.key, "nothing", True, answers.rows, None, answers.spent)
-    else:
-        needs = REVEALED[config.answer.name]
-        black_box = Attacker("attack", network, surrogate.key, needs, labels, answers.rows, answers, answers.spent)
+    network = with_known_defence(config, soften(load_surrogate(experiment, surrogate), attack.gradient.slope))
+    public = config.surrogate.learns_from is Supervision.labels  # of public pairs; the target was not asked
+    source = Source("attack", network, surrogate.key, answers.rows, None if public else answers)
+    needs: Needs = "nothing" if public else REVEALED[config.answer.name]
+    black_box = GradientAttacker(source, needs, public or labels, answers.spent, door, aim)
     return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
-
-
-def craft(
-    config: RunConfig,
-    attackers: list[Attacker],
-    door: BlackBox,
-    pairs: Pairs,
-    rows: NDArray[np.int64],
-    modality: Modality,
-    store: ArtifactStore,
-    watch: Stopwatch,
-    aim: Aim | None = None,
-) -> dict[Query, Crafted]:
-    """Let each attacker attack one half of the items.
-
-    Args:
-        config: The whole configuration.
-        attackers: Who attacks.
-        door: The metered door, for the codes of attacked items where the configuration asks for them.
-        pairs: The data set.
-        rows: int64, Q attacked rows.
-        modality: Which half is attacked.
-        store: Where deltas lie.
-        watch: Measures each attacker.
-        aim: What a targeted attack wants its queries to find.
-    """
-    anchors = None
-    if config.attack.query_anchor:
-        anchors = ranks.on_first(partial(_query_codes, door, pairs, rows, modality))
-    crafted: dict[Query, Crafted] = {}
-    for attacker in attackers:
-        answers = None
-        if anchors is not None and attacker.answers is not None:
-            answers = modality.other.codes(attacker.answers)
-        paid = 0 if anchors is None or attacker.needs == "weights" else len(anchors)
-        with watch.stage(f"{attacker.query} {modality}") as speed:
-            goals = None
-            if aim is not None:
-                goals, asked = _wanted_codes(config, attacker, aim, door, pairs, modality)
-                paid += asked
-            if config.attack.universal:
-                goal = None if goals is None else goals[0]
-                one = ensure_universal_delta(
-                    config,
-                    attacker.query,
-                    attacker.source,
-                    attacker.key,
-                    attacker.known,
-                    answers,
-                    goal,
-                    pairs,
-                    modality,
-                    store,
-                )
-                delta = added_to_each(one, config, pairs, rows, modality)
-            else:
-                delta = ensure_deltas(
-                    config,
-                    attacker.query,
-                    attacker.source,
-                    attacker.key,
-                    attacker.known,
-                    answers,
-                    pairs,
-                    rows,
-                    anchors,
-                    modality,
-                    store,
-                    speed,
-                    goals,
-                )
-        crafted[attacker.query] = Crafted(delta, attacker.needs, attacker.labels, attacker.pairs, paid)
-    return crafted
-
-
-def _wanted_codes(
-    config: RunConfig, attacker: Attacker, aim: Aim, door: BlackBox, pairs: Pairs, modality: Modality
-) -> tuple[Tensor, int]:
-    """The code that each query is pulled to, and how many single items were asked for it.
-
-    Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the code
-    of a wanted item that is none of its pairs.
-    """
-    objective, device = make_objective(config.attack), compute_device(config.trainer)
-    wanted = attacker.known if aim.item is None else np.array([aim.item])
-    asked = 0
-    if attacker.answers is None:
-        known = build_bank(attacker.source, pairs, wanted, modality, objective, None, device).ranking
-    elif aim.item is None or aim.item in attacker.known:
-        answers = modality.other.codes(attacker.answers)
-        known = answers if aim.item is None else answers[torch.from_numpy(attacker.known == aim.item)]
-    else:
-        known, asked = ranks.on_first(partial(_query_codes, door, pairs, wanted, modality.other)), 1
-    return aim.codes(known, torch.from_numpy(pairs.labels[wanted]), config.seed), asked
-
-
-def _query_codes(door: BlackBox, pairs: Pairs, rows: NDArray[np.int64], modality: Modality) -> Tensor:
-    return modality.asked_of(door)(modality.of(pairs.batch(rows)))

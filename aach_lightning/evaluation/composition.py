@@ -1,43 +1,36 @@
 """A run's Result, from everything that was measured."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.split import protocol_name
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.result import Result, TracePoint
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.runtime.run import versions
-from aach_lightning.runtime.stopwatch import Stopwatch
 
 
 def compose_result(
-    config: RunConfig,
-    pairs: Pairs,
-    split: Split,
+    experiment: Experiment,
     report: dict[str, Any],
-    outcomes: dict[Modality, DirectionOutcome],
+    outcomes: Mapping[Modality, DirectionOutcome],
     agreement: dict[str, float],
     evaluation_items: int,
-    watch: Stopwatch,
-    trace: tuple[TracePoint, ...] = (),
+    trace: Sequence[TracePoint] = (),
 ) -> Result:
     """Put together what a run has measured.
 
     Args:
-        config: The whole configuration.
-        pairs: The data set.
-        split: Its parts.
+        experiment: What was run, and how long its stages took.
         report: Of the target's training.
         outcomes: By attacked modality.
         agreement: Of the surrogate with the target; empty where there is none.
         evaluation_items: Images and texts that measurements have sent to the target.
-        watch: Seconds and memory of the stages.
         trace: The attack after fewer steps.
     """
+    config, pairs, split = experiment.config, experiment.pairs, experiment.split
     rows = tuple(row for outcome in outcomes.values() for row in outcome.rows)
     attacks = [row for row in rows if row.query == "attack"]
     chance: dict[str, float] = {outcome.rows[0].direction: outcome.chance for outcome in outcomes.values()}
@@ -75,6 +68,6 @@ def compose_result(
         config=plain,
         seed=config.seed,
         versions=versions(),
-        stages=watch.stages,
-        trace=trace,
+        stages=experiment.watch.stages,
+        trace=tuple(trace),
     )

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.splits import Split
-from aach_lightning.evaluation.protocol import Measurement, Searched, as_sent, top_database
+from aach_lightning.evaluation.protocol import Searched, as_sent
 from aach_lightning.evaluation.rows import DirectionOutcome
+from aach_lightning.networks.hashing import relaxed_distance
 
 
 @dataclass(frozen=True)
@@ -60,37 +60,26 @@ class Exhibit:
         return amplified.clip(0, 1)
 
 
-def make_gallery(
-    pairs: Pairs,
-    rows: NDArray[np.int64],
-    database: NDArray[np.int64],
-    searched: Searched,
-    clean: Measurement,
-    attacked: Measurement,
-    adversarial: torch.Tensor,
-    count: int,
-    top: int = 5,
-) -> list[Exhibit]:
-    """Show the attacked images at evenly spaced ranks of how far their codes moved, from the least to the most.
+def attack_gallery(experiment: Experiment, outcome: DirectionOutcome, delta: Tensor, top: int = 5) -> list[Exhibit]:
+    """Show attacked images at evenly spaced ranks of how far their codes moved, from the least to the most.
 
     Args:
-        pairs: The data set.
-        rows: int64, Q attacked rows.
-        database: int64, N searched rows.
-        searched: Text codes and labels of the database.
-        clean: The target's answers to the clean images.
-        attacked: Its answers to the adversarial ones.
-        adversarial: float in [0, 1], Q x 3 x H x W, as sent.
-        count: Number of exhibits.
-        top: Number of texts each.
+        experiment: Says how many, and which rows were attacked and searched.
+        outcome: What was measured with them.
+        delta: float, Q x 3 x H x W, of the attack.
+        top: Number of texts that are shown for each.
     """
-    moved = (clean.codes != attacked.codes).sum(dim=1)
+    pairs, rows, database = experiment.pairs, experiment.attacked, experiment.split.database
+    clean, attacked = (outcome.measurements[query].codes for query in ("clean", "attack"))
+    images = pairs.batch(rows).images
+    sent = as_sent(images + delta, Modality.image)
+    moved = (clean != attacked).sum(dim=1)
     order = moved.argsort(stable=True)
-    chosen = order[torch.linspace(0, len(order) - 1, min(count, len(order))).round().long()]
-    before = top_database(clean.codes[chosen], searched, top)
-    after = top_database(attacked.codes[chosen], searched, top)
+    count = min(experiment.config.evaluation.picture_rows, len(order))
+    chosen = order[torch.linspace(0, len(order) - 1, count).round().long()]
+    before, after = (top_database(codes[chosen], outcome.searched, top) for codes in (clean, attacked))
 
-    def found(position: int, hits: torch.Tensor) -> tuple[Found, ...]:
+    def found(position: int, hits: Tensor) -> tuple[Found, ...]:
         own = pairs.labels[rows[position]]
         hit_rows = database[hits.numpy()]
         return tuple(Found(pairs.captions[row], bool((pairs.labels[row] & own).any())) for row in hit_rows)
@@ -98,8 +87,8 @@ def make_gallery(
     return [
         Exhibit(
             name=pairs.names[rows[position]],
-            clean=pairs.batch(rows[position : position + 1]).images[0].numpy(),
-            adversarial=adversarial[position].numpy(),
+            clean=images[position].numpy(),
+            adversarial=sent[position].numpy(),
             before=found(position, before[number]),
             after=found(position, after[number]),
             moved=int(moved[position]),
@@ -108,24 +97,6 @@ def make_gallery(
     ]
 
 
-def attack_gallery(
-    config: RunConfig,
-    pairs: Pairs,
-    split: Split,
-    rows: NDArray[np.int64],
-    outcome: DirectionOutcome,
-    delta: torch.Tensor,
-) -> list[Exhibit]:
-    """Show some of the images that a run has attacked.
-
-    Args:
-        config: Says how many.
-        pairs: The data set.
-        split: Says which rows are searched.
-        rows: int64, Q attacked rows.
-        outcome: What was measured with them.
-        delta: float, Q x 3 x H x W, of the black-box attack.
-    """
-    found, sent = outcome.measurements, as_sent(pairs.batch(rows).images + delta, Modality.image)
-    count = config.evaluation.picture_rows
-    return make_gallery(pairs, rows, split.database, outcome.searched, found["clean"], found["attack"], sent, count)
+def top_database(codes: Tensor, searched: Searched, count: int) -> Tensor:
+    """Positions of the `count` nearest database items, int64 Q x count; ties in database order."""
+    return relaxed_distance(codes.float(), searched.codes.float()).argsort(dim=1, stable=True)[:, :count]

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.data.modality import Modality
+from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.modality import HasCodes, Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.evaluation.perceptibility import Perceptibility, item_perceptibility, pooled
-from aach_lightning.networks.hashing import relaxed_distance
-from aach_lightning.perturbations.space import Space
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.batches import map_batches
-from aach_lightning.runtime.seeding import torch_generator
 from aach_lightning.targets.blackbox import EvaluationDoor, round_to_8_bits
+from aach_lightning.targets.index import CodeIndex
 
 Delta = Callable[[NDArray[np.int64], PairBatch], Tensor]
 """Positions of a batch among the attacked rows, and the batch, to its change: the shape of the attacked half."""
@@ -50,44 +50,56 @@ class Measurement:
     perceptibility: Perceptibility
 
 
-def attacked_inputs(batch: PairBatch, modality: Modality) -> Tensor:
-    """The half of a batch that is attacked."""
-    return batch.images if modality == "image" else batch.texts
+@dataclass(frozen=True)
+class Evaluation:
+    """What measures: evaluation's own view of the target, which no attacker has.
 
-
-def as_sent(inputs: Tensor, modality: Modality) -> Tensor:
-    """What the target is shown: images rounded to 8 bits, texts as they are."""
-    return round_to_8_bits(inputs) if modality == "image" else inputs
-
-
-def measure(
-    door: EvaluationDoor,
-    pairs: Pairs,
-    rows: NDArray[np.int64],
-    modality: Modality,
-    searched: Searched,
-    delta: Delta,
-) -> Measurement:
-    """Send changed queries to the target and measure its retrieval.
-
-    Args:
+    Attributes:
+        experiment: Its attacked rows are the queries.
         door: Evaluation's own way to the target.
-        pairs: The data set.
-        rows: int64, Q attacked rows.
-        modality: Which half is changed and searched with.
-        searched: The database.
-        delta: The change of each batch.
+        index: The target's codes of the whole data set.
     """
 
-    def compute(positions: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        batch = pairs.batch(rows[positions])
-        clean = attacked_inputs(batch, modality)
-        sent = as_sent(clean + delta(positions, batch), modality)
-        answer = door.image_codes(sent) if modality == "image" else door.text_codes(sent)
-        return answer, item_perceptibility(clean, sent)
+    experiment: Experiment
+    door: EvaluationDoor
+    index: CodeIndex
 
-    codes, items = map_batches(compute, np.arange(len(rows)))
-    return Measurement(codes, search(codes, pairs, rows, searched), pooled(items))
+    def searched(self, modality: Modality) -> Searched:
+        """The database that queries of a modality search."""
+        return searched_database(self.index, self.experiment.pairs, self.experiment.split, modality)
+
+    def clean(self, modality: Modality) -> Measurement:
+        """The unchanged queries, whose codes are known."""
+        codes = modality.codes(self.index)[self.experiment.attacked]
+        return self._measured(modality, codes, Perceptibility(0.0, 0.0, None, None))
+
+    def measure(self, modality: Modality, delta: Delta) -> Measurement:
+        """Send changed queries to the target and measure its retrieval.
+
+        Args:
+            modality: Which half is changed and searched with.
+            delta: The change of each batch.
+        """
+        pairs, rows = self.experiment.pairs, self.experiment.attacked
+
+        def compute(positions: NDArray[np.int64]) -> tuple[Tensor, ...]:
+            batch = pairs.batch(rows[positions])
+            clean = modality.of(batch)
+            sent = as_sent(clean + delta(positions, batch), modality)
+            return modality.codes(self.door)(sent), item_perceptibility(clean, sent)
+
+        codes, items = map_batches(compute, np.arange(len(rows)))
+        return self._measured(modality, codes, pooled(items))
+
+    def _measured(self, modality: Modality, codes: Tensor, change: Perceptibility) -> Measurement:
+        found = search(codes, self.experiment.pairs, self.experiment.attacked, self.searched(modality))
+        return Measurement(codes, found, change)
+
+
+def searched_database(index: HasCodes[Tensor], pairs: Pairs, split: Split, modality: Modality) -> Searched:
+    """The target's codes of the database, of the modality that is not attacked."""
+    codes = modality.other.codes(index)[split.database]
+    return Searched(codes, torch.from_numpy(pairs.labels[split.database]))
 
 
 def search(codes: Tensor, pairs: Pairs, rows: NDArray[np.int64], searched: Searched) -> float:
@@ -95,35 +107,11 @@ def search(codes: Tensor, pairs: Pairs, rows: NDArray[np.int64], searched: Searc
     return mean_average_precision(codes, torch.from_numpy(pairs.labels[rows]), searched.codes, searched.labels)
 
 
-def random_signs(seed: int, modality: Modality, batch: PairBatch) -> Tensor:
-    """Signs in {-1, +1} for each attacked item, from (seed, id) alone."""
-    shape = attacked_inputs(batch, modality).shape[1:]
-    draws = [
-        torch.randint(0, 2, shape, generator=torch_generator(seed, "noise", modality, item))
-        for item in batch.ids.tolist()
-    ]
-    return torch.stack(draws).float() * 2 - 1
-
-
-def noise_delta(seed: int, modality: Modality, space: Space) -> Delta:
-    """The floor that every attack must beat: random signs at full epsilon."""
-
-    def delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
-        return space.sign_noise(attacked_inputs(batch, modality), random_signs(seed, modality, batch))
-
-    return delta
+def as_sent(inputs: Tensor, modality: Modality) -> Tensor:
+    """What the target is shown: images rounded to 8 bits, texts as they are."""
+    return round_to_8_bits(inputs) if modality is Modality.image else inputs
 
 
 def given_delta(delta: Tensor) -> Delta:
     """A change that is known for each attacked item: float, Q x ..."""
     return lambda positions, batch: delta[torch.from_numpy(positions)]
-
-
-def code_distance(first: Tensor, second: Tensor) -> float:
-    """Mean Hamming distance in bits between codes of the same items."""
-    return float((first != second).sum(dim=1).double().mean())
-
-
-def top_database(codes: Tensor, searched: Searched, count: int) -> Tensor:
-    """Positions of the `count` nearest database items, int64 Q x count; ties in database order."""
-    return relaxed_distance(codes.float(), searched.codes.float()).argsort(dim=1, stable=True)[:, :count]

@@ -4,14 +4,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.inference import hash_pairs
 from aach_lightning.retrieval import mean_average_precision
 from aach_lightning.runtime.seeding import numpy_generator
+from aach_lightning.runtime.store import Artifact
 from aach_lightning.surrogates.agreement import bit_agreement, distance_correlation, match_bits
-from aach_lightning.surrogates.training import Answers
+from aach_lightning.surrogates.training import Answers, load_answers, load_surrogate
 from aach_lightning.targets.index import CodeIndex
 
 
@@ -19,6 +21,13 @@ def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
     """Database rows outside the train part, from which no attacker's pairs come; may be empty."""
     outside = np.setdiff1d(split.database, split.train)
     return numpy_generator(seed, "held_out").permutation(outside)[:limit]
+
+
+def agreement(experiment: Experiment, surrogate: Artifact, index: CodeIndex) -> dict[str, float]:
+    """The report of a run's surrogate, on as many held-out pairs as are configured."""
+    held_out = held_out_rows(experiment.split, experiment.config.evaluation.held_out, experiment.config.seed)
+    network, answers = load_surrogate(experiment, surrogate), load_answers(surrogate)
+    return surrogate_report(network, answers, index, experiment.pairs, held_out, experiment.device)
 
 
 def surrogate_report(

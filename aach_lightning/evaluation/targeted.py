@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from aach_lightning.attacks.goals import other_labels, voted_anchors
 from aach_lightning.config.attack import AttackConfig, TargetCodeObjectiveConfig
-from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.protocol import Searched
 from aach_lightning.retrieval import chance_level, mean_average_precision
@@ -49,21 +47,16 @@ def aims_at_label(config: AttackConfig) -> bool:
     return isinstance(config.objective, TargetCodeObjectiveConfig) and config.target_item is None
 
 
-def choose_aim(
-    config: AttackConfig, pairs: Pairs, rows: NDArray[np.int64], known: NDArray[np.int64], seed: int
-) -> Aim | None:
-    """What the configuration wants each query to find; None for an attack without a target.
+def choose_aim(experiment: Experiment) -> Aim | None:
+    """What the configuration wants each attacked query to find; None for an attack without a target.
 
-    Args:
-        config: Of the attack.
-        pairs: The data set.
-        rows: int64, Q attacked rows.
-        known: int64, M rows whose codes the attacker knows; a label that none of them has cannot be aimed at.
-        seed: Base seed of labels that are drawn.
+    A label that none of the pairs has whose codes the attacker knows cannot be aimed at.
 
     Raises:
         ConfigError: If a label or an item is not known.
     """
+    config, pairs, rows = experiment.config.attack, experiment.pairs, experiment.attacked
+    known, seed = experiment.queried, experiment.config.seed
     if not isinstance(config.objective, TargetCodeObjectiveConfig):
         return None
     labels = torch.from_numpy(pairs.labels)

@@ -1,7 +1,6 @@
 """Which words an attack has added to texts, and which it has removed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from aach_lightning.config.choices import Modalities, TextForm
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Query
-from aach_lightning.perturbations.edits import random_edits
 
 _ROWS = 4096  # at a time
 
@@ -39,32 +37,6 @@ def check_words(pairs: Pairs) -> None:
         )
 
 
-@dataclass(frozen=True)
-class RandomEdits:
-    """The floor that edits must beat: as many words added and removed at random.
-
-    Attributes:
-        count: Largest number of words.
-        delta: float, Q x D, the change of each attacked text.
-    """
-
-    count: int
-    delta: Tensor
-
-    def counted(self, pairs: Pairs, rows: NDArray[np.int64], deltas: Mapping[Query, Tensor]) -> dict[Query, float]:
-        """Mean number of changed words of the noise, and of what each attacker has changed."""
-        texts = texts_of(pairs, rows)
-        every: dict[Query, Tensor] = {"noise": self.delta, **deltas}
-        return {query: float(changed_words(texts, texts + delta).double().mean()) for query, delta in every.items()}
-
-
-def draw_edits(config: AttackConfig, pairs: Pairs, rows: NDArray[np.int64], seed: int) -> RandomEdits:
-    """Edit the attacked texts at random, with the numbers of the configuration."""
-    texts = texts_of(pairs, rows)
-    edited = random_edits(texts, torch.from_numpy(rows), config.edits, config.edit_removes, seed)
-    return RandomEdits(config.edits, edited - texts)
-
-
 def texts_of(pairs: Pairs, rows: NDArray[np.int64]) -> Tensor:
     """Text vectors, float32, Q x D, without the images."""
     return torch.from_numpy(pairs.texts[rows].astype(np.float32))
@@ -73,6 +45,12 @@ def texts_of(pairs: Pairs, rows: NDArray[np.int64]) -> Tensor:
 def changed_words(clean: Tensor, sent: Tensor) -> Tensor:
     """Number of words that were added or removed: int64, N, from N x D numbers of occurrences."""
     return ((clean > 0) != (sent > 0)).sum(dim=1)
+
+
+def mean_changed_words(pairs: Pairs, rows: NDArray[np.int64], delta: Tensor) -> float:
+    """Mean number of words that were added to or removed from some texts: float, Q x D, the change of each."""
+    texts = texts_of(pairs, rows)
+    return float(changed_words(texts, texts + delta).double().mean())
 
 
 def word_changes(pairs: Pairs, rows: NDArray[np.int64], deltas: Mapping[Query, Tensor]) -> list[dict[str, Any]]:

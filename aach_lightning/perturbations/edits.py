@@ -1,16 +1,31 @@
 """Texts changed word by word: what is sent to the target can really be typed."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from aach_lightning.perturbations.descent import Hash, Loss
 from aach_lightning.runtime.seeding import torch_generator
 
 
+@dataclass(frozen=True)
+class WordEdits:
+    """Learned edits as changes of text vectors; attributes as the arguments of `edit_texts`."""
+
+    edits: int
+    candidates: int
+    removable: bool
+
+    def __call__(self, hashing: Hash, loss: Loss, clean: Tensor, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Differences of N x D texts, whole numbers; see `Learner`."""
+        edited = edit_texts(hashing, loss, clean, self.edits, self.candidates, self.removable)
+        return edited - clean, None
+
+
 def edit_texts(
-    hash_texts: Callable[[Tensor], Tensor],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    hash_texts: Hash,
+    loss: Loss,
     texts: Tensor,
     edits: int,
     candidates: int,
@@ -90,9 +105,7 @@ def random_edits(texts: Tensor, ids: Tensor, edits: int, removable: bool, seed: 
     return edited
 
 
-def _gradient(
-    hash_texts: Callable[[Tensor], Tensor], loss: Callable[[Tensor, Tensor], Tensor], texts: Tensor, edited: Tensor
-) -> tuple[Tensor, Tensor]:
+def _gradient(hash_texts: Hash, loss: Loss, texts: Tensor, edited: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         delta = (edited - texts).requires_grad_()
         values = loss(hash_texts(texts + delta), delta)

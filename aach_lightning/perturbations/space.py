@@ -6,6 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from aach_lightning.data.modality import Modality
+from aach_lightning.data.pairs import Pairs
+
 Norm = Literal["linf", "l2", "one_sided"]
 
 
@@ -25,6 +28,12 @@ class Space:
     norm: Norm
     low: float
     high: float
+
+    @classmethod
+    def of(cls, modality: Modality, pairs: Pairs, epsilon: float, text_epsilon: float, norm: Norm = "linf") -> "Space":
+        """Bounds for one modality of a data set: `epsilon` of images in 1/255, `text_epsilon` in units of an entry."""
+        size = epsilon / 255 if modality is Modality.image else text_epsilon
+        return cls(size, norm, *modality.bounds(pairs))
 
     def project(self, clean: Tensor, delta: Tensor) -> Tensor:
         """Nearest allowed perturbation: into the ball, then clean + delta into the valid range.

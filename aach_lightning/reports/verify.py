@@ -15,8 +15,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
-from aach_lightning.evaluation.protocol import search
-from aach_lightning.evaluation.rows import searched_database
+from aach_lightning.evaluation.protocol import search, searched_database
 from aach_lightning.runtime.compose import compose_config
 from aach_lightning.runtime.files import digest
 from aach_lightning.targets.blackbox import EvaluationDoor

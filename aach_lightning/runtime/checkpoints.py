@@ -33,6 +33,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"cannot read {path} as safetensors: {error}") from error
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a safetensors file is there and whole."""
+    try:
+        load_tensors(path)
+    except CheckpointError:
+        return False
+    return True
+
+
 class AtomicCheckpoints(TorchCheckpointIO):
     """Lightning's checkpoints, written beside their final place.
 

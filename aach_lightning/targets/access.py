@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aach_lightning.config.choices import Modalities, Selection
+from aach_lightning.config.choices import Modalities, Selection, SourceName
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import Split, gallery_rows
@@ -37,6 +37,12 @@ def open_target(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, E
     if wanted:
         run["item"] = config.attack.target_item
     return _doors(experiment, artifact, config.budget.pairs + anchors + wanted, run)
+
+
+def open_for_attack(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:
+    """Put a trained target behind both doors, with the budget of the configured attack."""
+    searches = experiment.config.attack.source is SourceName.queries
+    return (open_for_search if searches else open_target)(experiment, artifact)
 
 
 def open_for_search(experiment: Experiment, artifact: Artifact) -> tuple[BlackBox, EvaluationDoor]:

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.pairs import PairBatch, Pairs
-from aach_lightning.errors import CheckpointError
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.likelihood import inverted_likelihood, likelihood
 from aach_lightning.perturbations.descent import PGD
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import BATCH
-from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
+from aach_lightning.runtime.checkpoints import is_readable, load_tensors, save_tensors
 from aach_lightning.targets.contents import image_levels, level_images
 
 
@@ -73,7 +72,7 @@ def craft_pairs(
     files = [folder / f"{number:05d}.safetensors" for number in range(len(batches))]
     mine = range(ranks.rank(), len(batches), ranks.size())
     for number in track(mine, "crafting pairs to learn from", transient=True, disable=not ranks.is_first()):
-        if _is_whole(files[number]):
+        if is_readable(files[number]):
             continue
         batch = pairs.batch(batches[number]).to(device)
         similar = (batch.labels.float() @ codes.labels.float().T > 0).float()
@@ -94,15 +93,6 @@ def craft_pairs(
 def _loss(hashed: Tensor, own: Tensor, other: Tensor, similar: Tensor, intra_weight: float) -> Tensor:
     total = inverted_likelihood(hashed @ other.T / 2, similar)
     return total + intra_weight * likelihood(hashed @ own.T / 2, similar) if intra_weight else total
-
-
-def _is_whole(file: Path) -> bool:
-    if not file.exists():
-        return False
-    try:
-        return set(load_tensors(file)) == {"images", "texts"}
-    except CheckpointError:
-        return False
 
 
 class PairsWithAdversarial(PairDataset):

@@ -46,10 +46,7 @@ def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
 
 def perturbations(config: HardeningConfig, pairs: Pairs) -> tuple[PGD, PGD]:
     """Changes of images, and of texts, that a target learns to withstand."""
-    spaces = (
-        Space(config.epsilon / 255, "linf", *Modality.image.bounds(pairs)),
-        Space(config.text_epsilon, "linf", *Modality.text.bounds(pairs)),
-    )
+    spaces = (Space.of(half, pairs, config.epsilon, config.text_epsilon) for half in Modality)
     images, texts = (PGD(space, config.steps, config.step_size * space.epsilon) for space in spaces)
     return images, texts
 

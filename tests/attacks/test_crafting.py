@@ -1,23 +1,29 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aach_lightning.attacks import crafting
-from aach_lightning.attacks.build import attack_space, build_bank, make_objective
+from aach_lightning.attacks.build import attack_space, make_objective
 from aach_lightning.attacks.crafting import ensure_deltas
-from aach_lightning.attacks.items import Bank
+from aach_lightning.attacks.items import Bank, ItemCodes
 from aach_lightning.attacks.module import AttackModule
+from aach_lightning.attacks.source import Source, build_bank
 from aach_lightning.config.choices import LoggerName
 from aach_lightning.config.schema import LoggerConfig, RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.networks import TextMLP
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
@@ -31,7 +37,7 @@ ROWS = np.array([50, 3, 17, 8, 41, 22, 5, 36, 11, 29])  # batches of 4, 4 and 2
 QUERIED = np.arange(30, 60)
 ANSWERS = torch.randint(0, 2, (30, 16), generator=torch.Generator().manual_seed(5), dtype=torch.int8) * 2 - 1
 RESTLESS = ("attack.random_start=true", "attack.gradient.diversity.probability=0.7")
-CPU = torch.device("cpu")
+NO_CODES = ItemCodes()
 
 
 class Desk:
@@ -50,21 +56,26 @@ class Desk:
 
         monkeypatch.setattr(crafting, "build_bank", counted)
 
-    def craft(self, modality: Modality = Modality.image, anchors: Tensor | None = None, **changed: Any) -> Tensor:
-        arguments: dict[str, Any] = {
-            "config": self.config,
-            "name": "attack",
-            "source": self.source,
-            "source_key": "source",
-            "bank_rows": QUERIED,
-            "answers": None,
-            "pairs": self.pairs,
-            "rows": ROWS,
-            "anchors": anchors,
-            "modality": modality,
-            "store": self.store,
-        }
-        return ensure_deltas(**(arguments | changed))
+    def experiment(self, config: RunConfig | None = None, rows: NDArray[np.int64] = ROWS) -> Experiment:
+        config = deepcopy(config or self.config)
+        config.evaluation.queries = len(rows)
+        rest = np.setdiff1d(np.arange(len(self.pairs)), rows)
+        return Experiment(config, self.pairs, Split(rows, rest, rest), self.store)
+
+    def source_of(self, **changed: Any) -> Source:
+        return replace(Source("attack", self.source, "source", QUERIED), **changed)
+
+    def craft(
+        self,
+        modality: Modality = Modality.image,
+        codes: ItemCodes = NO_CODES,
+        config: RunConfig | None = None,
+        rows: NDArray[np.int64] = ROWS,
+        rows_known: NDArray[np.int64] = QUERIED,
+        **source: Any,
+    ) -> Tensor:
+        source["rows"] = rows_known
+        return ensure_deltas(self.experiment(config, rows), self.source_of(**source), modality, codes)
 
 
 @pytest.fixture
@@ -166,18 +177,25 @@ def test_only_what_changes_a_delta_makes_new_ones(
 ) -> None:
     here = desk("one")
     here.craft()
-    for change in ("attack.text_epsilon=0.4", "attack.modality=image", "evaluation.queries=4", "surrogate.epochs=9"):
+    for change in ("attack.text_epsilon=0.4", "attack.modality=image", "surrogate.epochs=9"):
         here.craft(config=compose_toy(change))
     assert here.banks == 1
     for number, change in enumerate(("attack.epsilon=4", "attack.steps=2", "seed=1", "attack.norm=l2"), start=2):
         here.craft(config=compose_toy(change))
         assert here.banks == number, change
+    anchored, answers = (
+        compose_toy("attack.query_anchor=true"),
+        SimpleNamespace(image_codes=ANSWERS, text_codes=ANSWERS),
+    )
+    here.craft(answers=answers)  # they decide nothing without queried anchors
     for number, changed in enumerate(
         (
-            {"source_key": "other"},
-            {"bank_rows": QUERIED[:20]},
-            {"answers": ANSWERS},
-            {"anchors": ANSWERS[:10]},
+            {"key": "other"},
+            {"rows_known": QUERIED[:20]},
+            {"config": anchored},
+            {"config": anchored, "answers": answers},
+            {"codes": ItemCodes(anchors=ANSWERS[:10])},
+            {"codes": ItemCodes(goals=ANSWERS[:10])},
             {"rows": ROWS[:3]},
         ),
         start=here.banks + 1,
@@ -186,9 +204,9 @@ def test_only_what_changes_a_delta_makes_new_ones(
         assert here.banks == number, changed
 
 
-def test_spaces_are_in_units_of_the_inputs(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy("attack.epsilon=4", "attack.text_epsilon=0.2", "attack.norm=l2").attack
-    image, text = attack_space(config, toy_pairs, Modality.image), attack_space(config, toy_pairs, Modality.text)
+def test_spaces_are_in_units_of_the_inputs(toy_experiment: Callable[..., Experiment]) -> None:
+    experiment = toy_experiment("attack.epsilon=4", "attack.text_epsilon=0.2", "attack.norm=l2")
+    image, text = (attack_space(experiment, modality) for modality in Modality)
     assert (image.epsilon, image.norm, image.low, image.high) == (4 / 255, "l2", 0.0, 1.0)
     assert (text.epsilon, text.norm, text.low, text.high) == (0.2, "l2", 0.0, 1.0)
 
@@ -214,7 +232,7 @@ def test_texts_may_be_negative(
     assert float(sizes.min()) > 0.05
     assert bool((changed.abs() <= 1).all())
     assert bool((changed < 0).any())
-    noise = attack_space(here.config.attack, here.pairs, Modality.text).sign_noise(clean, torch.sign(clean))
+    noise = attack_space(here.experiment(), Modality.text).sign_noise(clean, torch.sign(clean))
     assert float(noise[0].abs().max()) <= 0.3
     assert noise[0, 5] == 0  # row 50 is at its limit there already
 
@@ -228,9 +246,9 @@ def test_a_bank_holds_what_the_objective_reads(
     batch = here.pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = here.source(batch.images, batch.texts)
-    modalities: tuple[Modality, ...] = (Modality.image, Modality.text)
-    for modality, other, own in zip(modalities, (texts, images), (images, texts), strict=True):
-        bank = build_bank(here.source, here.pairs, QUERIED, modality, objective, None, CPU)
+    experiment = here.experiment(compose_toy("attack.query_anchor=true"))
+    for modality, other, own in zip(Modality, (texts, images), (images, texts), strict=True):
+        bank = build_bank(experiment, here.source_of(), modality, objective)
         torch.testing.assert_close(bank.other, other)
         assert torch.equal(bank.ranking, binary_codes(bank.other))
         assert not bank.other.is_inference()
@@ -240,10 +258,11 @@ def test_a_bank_holds_what_the_objective_reads(
         assert (bank.labels is None) == (name in ("triplet", "hag"))
         if bank.labels is not None:
             assert bank.labels.tolist() == here.pairs.labels[QUERIED].tolist()
-    answers = -binary_codes(texts)
-    assert torch.equal(
-        build_bank(here.source, here.pairs, QUERIED, Modality.image, objective, answers, CPU).ranking, answers
-    )
+    answered = here.source_of(answers=SimpleNamespace(image_codes=None, text_codes=-binary_codes(texts)))
+    ranking = build_bank(experiment, answered, Modality.image, objective).ranking
+    assert torch.equal(ranking, -binary_codes(texts))
+    own_ranking = build_bank(here.experiment(), answered, Modality.image, objective).ranking
+    assert torch.equal(own_ranking, binary_codes(texts))  # no anchor was asked for
 
 
 def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,11 +272,11 @@ def test_each_item_keeps_its_own_queried_anchor(desk: Callable[..., Desk], monke
     given: dict[int, list[int]] = {}
 
     def recorded(self: AttackModule, batch: Any, batch_index: int) -> Tensor:
-        given.update(zip(batch.pairs.ids.tolist(), batch.anchors.tolist(), strict=True))
+        given.update(zip(batch.pairs.ids.tolist(), batch.codes.anchors.tolist(), strict=True))
         return original(self, batch, batch_index)
 
     monkeypatch.setattr(AttackModule, "predict_step", recorded)
-    here.craft(anchors=anchors)
+    here.craft(codes=ItemCodes(anchors))
     assert given == dict(zip(ROWS.tolist(), anchors.tolist(), strict=True))
 
 

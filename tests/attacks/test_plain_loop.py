@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aach_lightning.attacks.items import AttackBatch, Bank
+from aach_lightning.attacks.items import AttackBatch, Bank, ItemCodes
 from aach_lightning.attacks.module import AttackModule
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
+from aach_lightning.attacks.source import Task
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks import EfficientNetLite, Encoder, HashHead, HashingNetwork, TextMLP
 from aach_lightning.networks.bfloat16 import BFloat16Network
+from aach_lightning.perturbations.descent import Descent
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space
 from aach_lightning.perturbations.step import SignMomentum
@@ -77,7 +79,7 @@ def networks(name: str, size: int, dtype: torch.dtype) -> tuple[HashingNetwork, 
     return first, second
 
 
-class Task:
+class Problem:
     def __init__(self, size: int, dtype: torch.dtype) -> None:
         generator = torch.Generator().manual_seed(1)
         self.images = torch.rand(3, 3, size, size, generator=generator).to(dtype)
@@ -90,7 +92,7 @@ class Task:
         return order[:POSITIVES], order[-NEGATIVES:]
 
 
-def plain_loss(hashed: Tensor, task: Task) -> Tensor:
+def plain_loss(hashed: Tensor, task: Problem) -> Tensor:
     losses = []
     for item in range(3):
         positives, negatives = task.chosen(item)
@@ -100,7 +102,7 @@ def plain_loss(hashed: Tensor, task: Task) -> Tensor:
     return torch.stack(losses).sum()
 
 
-def plain_loop(network: HashingNetwork, task: Task) -> tuple[Tensor, Tensor]:
+def plain_loop(network: HashingNetwork, task: Problem) -> tuple[Tensor, Tensor]:
     """Delta at the end, and the gradient of the first step; weights are not frozen."""
     delta, velocity = torch.zeros_like(task.images).requires_grad_(), torch.zeros_like(task.images)
     first = None
@@ -128,28 +130,22 @@ class Recorder(SignMomentum):
         return super().__call__(delta, gradient)
 
 
-def craft(network: HashingNetwork, task: Task) -> tuple[Tensor, Tensor]:
+def craft(network: HashingNetwork, task: Problem) -> tuple[Tensor, Tensor]:
     recorder = Recorder()
+    objective = ExchangedTriplet("hinge", 1.0, POSITIVES / 20, NEGATIVES / 20, 0.0)
+    space = Space(EPSILON, "linf", 0.0, 1.0)
     module = AttackModule(
-        source=network,
-        bank=Bank(task.bank, task.bank.sign()),
-        modality=Modality.image,
-        space=Space(EPSILON, "linf", 0.0, 1.0),
-        step=lambda: recorder,
-        steps=STEPS,
-        objective=ExchangedTriplet("hinge", 1.0, POSITIVES / 20, NEGATIVES / 20, 0.0),
-        gradients=GradientRule(),
-        random_start=False,
-        seed=0,
+        Task(network, Bank(task.bank, task.bank.sign()), objective, Modality.image),
+        Descent(space, lambda: recorder, GradientRule(), STEPS, random_start=False, seed=0),
     )
     pairs = PairBatch(torch.arange(3), task.images, torch.zeros(3, 8), torch.zeros(3, 1, dtype=torch.uint8))
-    return module.predict_step(AttackBatch(pairs, task.anchors), 0), recorder.gradients[0]
+    return module.predict_step(AttackBatch(pairs, ItemCodes(task.anchors)), 0), recorder.gradients[0]
 
 
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
 def test_in_float64_deltas_and_gradients_are_those_of_the_plain_loop(name: str, size: int) -> None:
     ours, plain = networks(name, size, torch.float64)
-    task = Task(size, torch.float64)
+    task = Problem(size, torch.float64)
     expected, expected_gradient = plain_loop(plain, task)
     delta, gradient = craft(ours, task)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9 * float(expected_gradient.abs().max()))
@@ -160,8 +156,8 @@ def test_in_float64_deltas_and_gradients_are_those_of_the_plain_loop(name: str, 
 
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
 def test_in_float32_signs_differ_only_where_the_gradient_all_but_vanishes(name: str, size: int) -> None:
-    truth = plain_loop(networks(name, size, torch.float64)[1], Task(size, torch.float64))[1]
-    gradient = craft(networks(name, size, torch.float32)[0], Task(size, torch.float32))[1]
+    truth = plain_loop(networks(name, size, torch.float64)[1], Problem(size, torch.float64))[1]
+    gradient = craft(networks(name, size, torch.float32)[0], Problem(size, torch.float32))[1]
     differ = gradient.sign() != truth.sign()
     assert float(differ.double().mean()) < 1e-3
     assert float(truth[differ].abs().sum()) < 1e-5 * float(truth.abs().sum())
@@ -172,7 +168,7 @@ def test_in_float32_signs_differ_only_where_the_gradient_all_but_vanishes(name: 
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
 def test_in_bfloat16_most_signs_are_the_same_and_the_objective_falls_alike(name: str, size: int) -> None:
     ours, plain = networks(name, size, torch.float32)
-    task = Task(size, torch.float32)
+    task = Problem(size, torch.float32)
     delta, gradient = craft(BFloat16Network(ours), task)
     expected, expected_gradient = plain_loop(plain, task)
     assert delta.dtype == gradient.dtype == torch.float32

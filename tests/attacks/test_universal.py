@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
-from aach_lightning.attacks.universal import UniversalDataModule, UniversalModule
+from aach_lightning.attacks.source import Task
+from aach_lightning.attacks.universal import KnownItems, UniversalDataModule, UniversalLearner, UniversalModule
 from aach_lightning.config.choices import TripletForm
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.modality import Modality
@@ -39,40 +40,30 @@ def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: A
     queried = pairs.batch(QUERIED)
     with torch.no_grad():
         images, texts = source(queried.images, queried.texts)
-    own, other = (images, texts) if modality == Modality.image else (texts, images)
-    epsilon = 8 / 255 if modality == Modality.image else 0.3
-    settings: dict[str, Any] = {
-        "source": source,
-        "bank": Bank(other, binary_codes(other)),
-        "rows": QUERIED,
-        "relaxed": own,
-        "goal": None,
-        "objective": ExchangedTriplet(TripletForm.hinge, 1.0, 0.1, 0.1, 0.0),
-        "modality": modality,
-        "space": Space(epsilon, "linf", 0.0, 1.0),
-        "shape": (queried.images if modality == Modality.image else queried.texts).shape[1:],
-        "lr": 0.1 * epsilon,
-        "epochs": 4,
-        "diversity": None,
-        "name": "attack",
-    }
-    return UniversalModule(**(settings | changed))
+    own, other = (images, texts) if modality == "image" else (texts, images)
+    epsilon = 8 / 255 if modality == "image" else 0.3
+    settings = {"space": Space(epsilon, "linf", 0.0, 1.0), "lr": 0.1 * epsilon, "epochs": 4, "diversity": None}
+    objective = ExchangedTriplet(TripletForm.hinge, 1.0, 0.1, 0.1, 0.0)
+    task = Task(source, Bank(other, binary_codes(other)), objective, modality)
+    learner: Any = UniversalLearner(**(settings | changed))  # type: ignore[arg-type]
+    start = torch.zeros_like(modality.of(queried)[:1])
+    return UniversalModule(task, learner, KnownItems(QUERIED, own), start, None, "attack")
 
 
 def learn(module: UniversalModule, pairs: Pairs, config: RunConfig, folder: Path, batch_size: int = 8) -> Tensor:
     callbacks = [*checkpoint_callbacks(folder, monitor=None), ReseedEachEpoch(0)]
-    trainer = make_trainer(config.trainer, folder, "", module.epochs, callbacks)
+    trainer = make_trainer(config.trainer, folder, "", module.learner.epochs, callbacks)
     fit(trainer, module, UniversalDataModule(pairs, QUERIED, batch_size, seed=0), folder)
     return module.delta.detach().clone()
 
 
 def objective(module: UniversalModule, pairs: Pairs, rows: np.ndarray[Any, Any], delta: Tensor) -> float:
     batch = pairs.batch(rows)
-    clean = batch.images if module.modality == Modality.image else batch.texts
+    clean = batch.images if module.task.modality == Modality.image else batch.texts
     with torch.no_grad():
-        relaxed = module.hash(clean)
-        loss = module.objective.bind(Items(relaxed, binary_codes(relaxed)), module.bank)
-        return float(loss(module.hash((clean + delta).clamp(0, 1)), delta.expand_as(clean)).mean())
+        relaxed = module.task.hash(clean)
+        loss = module.task.objective.bind(Items(relaxed, binary_codes(relaxed)), module.task.bank)
+        return float(loss(module.task.hash((clean + delta).clamp(0, 1)), delta.expand_as(clean)).mean())
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -124,8 +115,8 @@ def test_it_is_adam_on_the_mean_over_mini_batches_when_written_out(
         hashed = source.hash_texts((texts + point).clamp(0, 1))
         losses = []
         for item in range(len(rows)):
-            near = sorted(range(30), key=lambda row: int((module.bank.ranking[row] != own[item]).sum()))
-            distances = (BITS - module.bank.other @ hashed[item]) / 2
+            near = sorted(range(30), key=lambda row: int((module.task.bank.ranking[row] != own[item]).sum()))
+            distances = (BITS - module.task.bank.other @ hashed[item]) / 2
             pairs = [(p, n) for p in near[:3] for n in near[-3:]]
             losses.append(torch.stack([(BITS + distances[n] - distances[p]).clamp(min=0) for p, n in pairs]).mean())
         (gradient,) = torch.autograd.grad(torch.stack(losses).mean(), point)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.attacks.source import Source
 from aach_lightning.attacks.universal import UniversalModule
 from aach_lightning.attacks.universal_stage import added_to_each, ensure_universal_delta
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_network
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.runtime.store import ArtifactStore
@@ -30,20 +34,19 @@ class Desk:
         self.source.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.store = ArtifactStore(folder)
 
-    def learn(self, modality: Modality = Modality.image, **changed: Any) -> Tensor:
-        arguments: dict[str, Any] = {
-            "config": self.config,
-            "name": "attack",
-            "source": self.source,
-            "source_key": "source",
-            "bank_rows": KNOWN,
-            "answers": None,
-            "goal": None,
-            "pairs": self.pairs,
-            "modality": modality,
-            "store": self.store,
-        }
-        return ensure_universal_delta(**(arguments | changed))
+    def experiment(self, config: RunConfig | None = None) -> Experiment:
+        rest = np.setdiff1d(np.arange(len(self.pairs)), UNSEEN)
+        return Experiment(config or self.config, self.pairs, Split(UNSEEN, rest, rest), self.store)
+
+    def learn(
+        self,
+        modality: Modality = Modality.image,
+        config: RunConfig | None = None,
+        goal: Tensor | None = None,
+        **source: Any,
+    ) -> Tensor:
+        known = replace(Source("attack", self.source, "source", KNOWN), **source)
+        return ensure_universal_delta(self.experiment(config), known, modality, goal)
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_one_delta_is_learned_once_and_kept_in_range(
     space = 8 / 255 if modality == Modality.image else 0.1
     assert delta.shape == ((1, 3, 32, 32) if modality == Modality.image else (1, 16))
     assert 0 < float(delta.abs().max()) <= space + 1e-6
-    each = added_to_each(delta, here.config, here.pairs, UNSEEN, modality)
+    each = added_to_each(delta, here.experiment(), modality)
     batch = here.pairs.batch(UNSEEN)
     clean = batch.images if modality == Modality.image else batch.texts
     assert torch.equal(each, (clean + delta).clamp(0, 1) - clean)
@@ -100,7 +103,8 @@ def test_only_what_changes_it_makes_a_new_one(
         here.learn(config=compose_toy("attack=universal", change))
         assert steps, change
     goal = torch.ones(16, dtype=torch.int8)
-    for changed in ({"source_key": "other"}, {"bank_rows": KNOWN[:9]}, {"answers": goal.repeat(30, 1)}):
+    changes: list[dict[str, Any]] = [{"key": "other"}, {"rows": KNOWN[:9]}, {"goal": goal}]
+    for changed in changes:
         steps.clear()
         here.learn(**changed)
         assert steps, changed

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.runtime.store import ArtifactStore
 
 K = 8
 
@@ -67,6 +72,18 @@ def make_pairs() -> Callable[..., Pairs]:
 @pytest.fixture
 def make_door() -> Callable[[Pairs], RecordingDoor]:
     return lambda pairs: RecordingDoor(pairs.images[0].size, len(pairs.words))
+
+
+@pytest.fixture
+def make_experiment(compose_toy: Callable[..., RunConfig], tmp_path: Path) -> Callable[..., Experiment]:
+    """An experiment on some pairs in which all rows of the query part are attacked."""
+
+    def make(pairs: Pairs, split: Split, *overrides: str) -> Experiment:
+        config = compose_toy(*overrides)
+        config.evaluation.queries = len(split.query)
+        return Experiment(config, pairs, split, ArtifactStore(tmp_path / "store"))
+
+    return make
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.evaluation.gallery import Exhibit, make_gallery
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.perceptibility import Perceptibility
 from aach_lightning.evaluation.protocol import Measurement, Searched
 
@@ -24,47 +28,47 @@ def codes(count: int, seed: int) -> torch.Tensor:
     return torch.randint(0, 2, (count, 8), generator=torch.Generator().manual_seed(seed)).to(torch.int8) * 2 - 1
 
 
-def gallery(pairs: Pairs, count: int, top: int = 5) -> list[Exhibit]:
-    clean = codes(len(ROWS), 0)
-    attacked = clean.clone()
-    for position, bits in enumerate(MOVED):
-        attacked[position, :bits] *= -1
-    searched = Searched(codes(len(DATABASE), 1), torch.from_numpy(pairs.labels[DATABASE]))
-    adversarial = pairs.batch(ROWS).images.flip(0)
-    return make_gallery(
-        pairs,
-        ROWS,
-        DATABASE,
-        searched,
-        Measurement(clean, 0.5, NOTHING),
-        Measurement(attacked, 0.4, NOTHING),
-        adversarial,
-        count,
-        top,
-    )
+@pytest.fixture
+def gallery(pairs: Pairs, make_experiment: Callable[..., Experiment]) -> Callable[..., list[Exhibit]]:
+    def shown(count: int, top: int = 5) -> list[Exhibit]:
+        clean = codes(len(ROWS), 0)
+        attacked = clean.clone()
+        for position, bits in enumerate(MOVED):
+            attacked[position, :bits] *= -1
+        searched = Searched(codes(len(DATABASE), 1), torch.from_numpy(pairs.labels[DATABASE]))
+        measured = {"clean": Measurement(clean, 0.5, NOTHING), "attack": Measurement(attacked, 0.4, NOTHING)}
+        images = pairs.batch(ROWS).images
+        split = Split(ROWS, DATABASE, DATABASE)
+        experiment = make_experiment(pairs, split, f"evaluation.picture_rows={count}")
+        outcome: Any = SimpleNamespace(measurements=measured, searched=searched)
+        return attack_gallery(experiment, outcome, images.flip(0) - images, top)
+
+    return shown
 
 
 @pytest.mark.parametrize(
     ("count", "expected"),
     [(1, [0]), (2, [0, 8]), (3, [0, 3, 8]), (4, [0, 2, 5, 8]), (7, sorted(MOVED)), (20, sorted(MOVED))],
 )
-def test_exhibits_stand_at_even_ranks_from_least_to_most_moved(pairs: Pairs, count: int, expected: list[int]) -> None:
-    found = gallery(pairs, count)
+def test_exhibits_stand_at_even_ranks_from_least_to_most_moved(
+    gallery: Callable[..., list[Exhibit]], count: int, expected: list[int]
+) -> None:
+    found = gallery(count)
     assert [exhibit.moved for exhibit in found] == expected
     assert [exhibit.name for exhibit in found] == [f"pair-{ROWS[MOVED.index(bits)]}" for bits in expected]
 
 
-def test_pictures_belong_to_their_query(pairs: Pairs) -> None:
-    for exhibit in gallery(pairs, 7):
+def test_pictures_belong_to_their_query(pairs: Pairs, gallery: Callable[..., list[Exhibit]]) -> None:
+    for exhibit in gallery(7):
         position = MOVED.index(exhibit.moved)
         assert np.array_equal(np.rint(exhibit.clean * 255), pairs.images[ROWS[position]])
         assert np.array_equal(np.rint(exhibit.adversarial * 255), pairs.images[ROWS[-1 - position]])
 
 
-def test_found_texts_and_their_marks(pairs: Pairs) -> None:
+def test_found_texts_and_their_marks(pairs: Pairs, gallery: Callable[..., list[Exhibit]]) -> None:
     clean, searched = codes(len(ROWS), 0).tolist(), codes(len(DATABASE), 1).tolist()
     marks = set()
-    for exhibit in gallery(pairs, 7, top=4):
+    for exhibit in gallery(7, top=4):
         position = MOVED.index(exhibit.moved)
         own = {column for column in range(3) if pairs.labels[ROWS[position], column]}
         for flipped, found in ((0, exhibit.before), (exhibit.moved, exhibit.after)):

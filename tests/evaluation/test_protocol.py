@@ -8,20 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.splits import Split
+from aach_lightning.evaluation.gallery import top_database
+from aach_lightning.evaluation.noise import noise_delta, random_signs
 from aach_lightning.evaluation.perceptibility import item_perceptibility, pooled
-from aach_lightning.evaluation.protocol import (
-    Searched,
-    as_sent,
-    code_distance,
-    measure,
-    noise_delta,
-    random_signs,
-    search,
-    top_database,
-)
-from aach_lightning.perturbations.space import Norm, Space
+from aach_lightning.evaluation.protocol import Evaluation, Searched, as_sent, search
+from aach_lightning.targets.index import CodeIndex
 
 COUNT = 90
 ROWS = np.random.default_rng(5).permutation(COUNT)[:70]  # a batch of 64 and an uneven one of 6
@@ -38,11 +33,23 @@ def door(make_door: Callable[[Pairs], Any], pairs: Pairs) -> Any:
 
 
 @pytest.fixture
-def searched(door: Any, pairs: Pairs) -> Searched:
-    batch = pairs.batch(range(COUNT))
-    found = Searched(door.text_codes(batch.texts), batch.labels)
-    door.texts.clear()
-    return found
+def evaluate(door: Any, pairs: Pairs, make_experiment: Callable[..., Experiment]) -> Callable[..., Evaluation]:
+    """ROWS are the queries, the others are searched."""
+
+    def evaluated(*overrides: str) -> Evaluation:
+        batch = pairs.batch(range(COUNT))
+        index = CodeIndex(door.image_codes(batch.images), door.text_codes(batch.texts))
+        door.images.clear()
+        door.texts.clear()
+        rest = np.setdiff1d(np.arange(COUNT), ROWS)
+        return Evaluation(make_experiment(pairs, Split(ROWS, rest, rest), *overrides), door, index)
+
+    return evaluated
+
+
+@pytest.fixture
+def evaluation(evaluate: Callable[..., Evaluation]) -> Evaluation:
+    return evaluate()
 
 
 def uneven_delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
@@ -53,8 +60,8 @@ def uneven_delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
     ) - batch.images
 
 
-def test_images_are_sent_as_8_bit_levels(door: Any, pairs: Pairs, searched: Searched) -> None:
-    measure(door, pairs, ROWS, Modality.image, searched, uneven_delta)
+def test_images_are_sent_as_8_bit_levels(door: Any, pairs: Pairs, evaluation: Evaluation) -> None:
+    evaluation.measure(Modality.image, uneven_delta)
     sent = torch.cat(door.images)
     levels = np.rint(sent.numpy().astype(np.float64) * 255)
     assert np.abs(sent.numpy() - levels / 255).max() < 1e-7
@@ -65,28 +72,28 @@ def test_images_are_sent_as_8_bit_levels(door: Any, pairs: Pairs, searched: Sear
     assert not door.texts
 
 
-def test_every_row_is_sent_once_in_order(door: Any, pairs: Pairs, searched: Searched) -> None:
+def test_every_row_is_sent_once_in_order(door: Any, pairs: Pairs, evaluation: Evaluation) -> None:
     seen = []
 
     def nothing(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
         seen.append((positions, batch.ids.tolist()))
         return torch.zeros_like(batch.images)
 
-    measure(door, pairs, ROWS, Modality.image, searched, nothing)
+    evaluation.measure(Modality.image, nothing)
     assert np.array_equal(np.rint(torch.cat(door.images).numpy() * 255).astype(np.uint8), pairs.images[ROWS])
     assert [row for _, ids in seen for row in ids] == ROWS.tolist()
     assert all(ROWS[positions].tolist() == ids for positions, ids in seen)
     assert len(seen) > 1
 
 
-def test_texts_are_sent_as_they_are(door: Any, pairs: Pairs, searched: Searched) -> None:
-    measure(door, pairs, ROWS, Modality.text, searched, lambda positions, batch: torch.full_like(batch.texts, 0.0123))
+def test_texts_are_sent_as_they_are(door: Any, pairs: Pairs, evaluation: Evaluation) -> None:
+    evaluation.measure(Modality.text, lambda positions, batch: torch.full_like(batch.texts, 0.0123))
     assert torch.equal(torch.cat(door.texts), pairs.batch(ROWS).texts + 0.0123)
     assert not door.images
 
 
-def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, searched: Searched) -> None:
-    found = measure(door, pairs, ROWS, Modality.image, searched, uneven_delta).perceptibility
+def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, evaluation: Evaluation) -> None:
+    found = evaluation.measure(Modality.image, uneven_delta).perceptibility
     whole = pooled(item_perceptibility(pairs.batch(ROWS).images, torch.cat(door.images)))
     first = pooled(item_perceptibility(pairs.batch(ROWS[:64]).images, door.images[0]))
     last = pooled(item_perceptibility(pairs.batch(ROWS[64:]).images, door.images[1]))
@@ -97,23 +104,24 @@ def test_pooled_means_are_those_of_one_pass(door: Any, pairs: Pairs, searched: S
     assert found.ssim == pytest.approx(whole.ssim, rel=1e-4)
 
 
-def test_one_unchanged_image_in_any_batch_leaves_no_psnr(door: Any, pairs: Pairs, searched: Searched) -> None:
+def test_one_unchanged_image_in_any_batch_leaves_no_psnr(door: Any, pairs: Pairs, evaluation: Evaluation) -> None:
     def delta(positions: NDArray[np.int64], batch: PairBatch) -> Tensor:
         change = uneven_delta(positions, batch)
         change[batch.ids == int(ROWS[66])] = 0
         return change
 
-    found = measure(door, pairs, ROWS, Modality.image, searched, delta).perceptibility
+    found = evaluation.measure(Modality.image, delta).perceptibility
     assert found.psnr is None
     assert found.rms > 0
 
 
 def test_codes_and_map_belong_to_what_was_sent(
-    door: Any, pairs: Pairs, searched: Searched, naive_map: Callable[..., float]
+    door: Any, pairs: Pairs, evaluation: Evaluation, naive_map: Callable[..., float]
 ) -> None:
-    found = measure(door, pairs, ROWS, Modality.image, searched, uneven_delta)
+    found = evaluation.measure(Modality.image, uneven_delta)
     relaxed = ((torch.cat(door.images) - 0.5).flatten(1) @ door.image_weights).numpy()
     assert np.array_equal(found.codes.numpy(), np.where(relaxed >= 0, 1, -1))
+    searched = evaluation.searched(Modality.image)
     expected = naive_map(found.codes, pairs.labels[ROWS], searched.codes, searched.labels)
     assert found.map == pytest.approx(expected, abs=1e-12)
 
@@ -146,9 +154,9 @@ def test_map_is_the_mean_over_all_orders_of_the_ties(make_pairs: Callable[..., P
 
 
 @pytest.mark.parametrize("epsilon", [1, 8, 16])
-def test_noise_stays_within_epsilon_after_rounding(door: Any, pairs: Pairs, searched: Searched, epsilon: int) -> None:
-    space = Space(epsilon / 255, "linf", 0.0, 1.0)
-    measure(door, pairs, ROWS, Modality.image, searched, noise_delta(7, Modality.image, space))
+def test_noise_stays_within_epsilon_after_rounding(door: Any, pairs: Pairs, evaluate: Any, epsilon: int) -> None:
+    evaluation = evaluate("seed=7", f"attack.epsilon={epsilon}", "attack.norm=linf")
+    evaluation.measure(Modality.image, noise_delta(evaluation.experiment, Modality.image))
     levels = np.rint(torch.cat(door.images).numpy().astype(np.float64) * 255).astype(int)
     clean = pairs.images[ROWS].astype(int)
     assert np.abs(levels - clean).max() == epsilon
@@ -158,9 +166,9 @@ def test_noise_stays_within_epsilon_after_rounding(door: Any, pairs: Pairs, sear
 
 
 @pytest.mark.parametrize(("norm", "size"), [("linf", 0.1), ("l2", 0.1 / 6**0.5)])
-def test_noise_on_texts(door: Any, pairs: Pairs, searched: Searched, norm: Norm, size: float) -> None:
-    space = Space(0.1, norm, 0.0, 1.0)
-    measure(door, pairs, ROWS, Modality.text, searched, noise_delta(7, Modality.text, space))
+def test_noise_on_texts(door: Any, pairs: Pairs, evaluate: Any, norm: str, size: float) -> None:
+    evaluation = evaluate("seed=7", "attack.text_epsilon=0.1", f"attack.norm={norm}")
+    evaluation.measure(Modality.text, noise_delta(evaluation.experiment, Modality.text))
     sent, clean = torch.cat(door.texts).numpy(), pairs.texts[ROWS].astype(np.float32)
     assert sent.min() >= 0
     assert sent.max() <= 1
@@ -185,13 +193,6 @@ def test_signs_depend_on_seed_modality_and_id_alone(pairs: Pairs, modality: Any)
 def test_rounding_is_for_images_only() -> None:
     assert (as_sent(torch.full((1, 3, 1, 1), 0.3), Modality.image) * 255).flatten().tolist() == pytest.approx([76] * 3)
     assert as_sent(torch.tensor([[0.3]]), Modality.text).tolist() == torch.tensor([[0.3]]).tolist()
-
-
-def test_code_distance() -> None:
-    first = torch.tensor([[1, 1, 1, 1], [1, -1, 1, -1]], dtype=torch.int8)
-    second = torch.tensor([[1, -1, -1, -1], [1, -1, 1, -1]], dtype=torch.int8)
-    assert code_distance(first, second) == 1.5  # 3 bits and none
-    assert code_distance(first, first) == 0.0
 
 
 def test_top_database_keeps_the_order_of_the_database_in_ties() -> None:

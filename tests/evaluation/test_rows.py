@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.evaluation.attackers import Crafted
+from aach_lightning.evaluation.protocol import Evaluation
 from aach_lightning.evaluation.result import Query
 from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
-from aach_lightning.evaluation.words import RandomEdits
+from aach_lightning.evaluation.targeted import Aim
 from aach_lightning.perturbations.space import Space
 from aach_lightning.targets.index import CodeIndex
 
@@ -45,16 +47,23 @@ def index(door: Any, pairs: Pairs) -> CodeIndex:
 
 
 @pytest.fixture
-def outcome(door: Any, index: CodeIndex, pairs: Pairs, split: Split) -> Callable[..., DirectionOutcome]:
+def outcome(
+    door: Any, index: CodeIndex, pairs: Pairs, split: Split, make_experiment: Callable[..., Experiment]
+) -> Callable[..., DirectionOutcome]:
     def compute(
-        modality: Any, deltas: dict[Query, Tensor], paid: tuple[int, int] = (0, 0), **more: Any
+        modality: Modality,
+        deltas: dict[Query, Tensor],
+        paid: tuple[int, int] = (0, 0),
+        aim: Aim | None = None,
+        overrides: tuple[str, ...] = (),
     ) -> DirectionOutcome:
-        rows = split.query[:12]
         crafted: dict[Query, Crafted] = {}
         for query, delta in deltas.items():
             black = query == "attack"
             crafted[query] = Crafted(delta, "codes" if black else "weights", black, *(paid if black else (0, 0)))
-        return measure_direction(door, index, pairs, split, rows, modality, SPACES[modality], crafted, 0, **more)
+        attacked = replace(split, query=split.query[:12])
+        experiment = make_experiment(pairs, attacked, "attack.epsilon=8", "attack.text_epsilon=0.1", *overrides)
+        return measure_direction(Evaluation(experiment, door, index), modality, crafted, aim)
 
     return compute
 
@@ -159,7 +168,7 @@ def test_a_wanted_label_is_measured_beside(
     rows, database = split.query[:12], split.database
     wanted = torch.zeros(12, 3, dtype=torch.uint8)
     wanted[:, 1] = 1
-    found = outcome(Modality.image, {"attack": swap(pairs, split, Modality.image, 3)}, wanted=wanted)
+    found = outcome(Modality.image, {"attack": swap(pairs, split, Modality.image, 3)}, aim=Aim(wanted, None, None))
     kept = np.flatnonzero(pairs.labels[rows][:, 1] == 0)
     assert 0 < len(kept) < 12
     searched, labels = index.text_codes[database], pairs.labels[database]
@@ -177,11 +186,13 @@ def test_edited_texts_are_sent_whole_and_their_words_counted(
     outcome: Callable[..., DirectionOutcome], pairs: Pairs, split: Split, door: Any
 ) -> None:
     texts = torch.from_numpy(pairs.texts[split.query[:12]].astype(np.float32))
-    attack, noise = torch.zeros_like(texts), torch.zeros_like(texts)
+    attack = torch.zeros_like(texts)
     attack[:, 2] = 1 - 2 * texts[:, 2]
-    noise[3, :2] = 1 - 2 * texts[3, :2]
-    found = outcome(Modality.text, {"attack": attack}, edits=RandomEdits(4, noise))
-    assert {row.query: row.words for row in found.rows} == {"clean": None, "noise": 2 / 12, "attack": 1.0}
+    found = outcome(Modality.text, {"attack": attack}, overrides=("attack=aach_edits", "attack.edits=4"))
+    noise, sent = door.texts
+    assert torch.equal(sent, texts + attack)
+    assert set(noise.unique().tolist()) == {0.0, 1.0}
+    changed = (noise != texts).sum(dim=1).double()
+    assert changed.tolist() == [4.0] * 12
+    assert {row.query: row.words for row in found.rows} == {"clean": None, "noise": 4.0, "attack": 1.0}
     assert {row.query: row.epsilon for row in found.rows} == {"clean": 0.0, "noise": 4.0, "attack": 4.0}
-    assert torch.equal(torch.cat(door.texts), torch.cat([texts + noise, texts + attack]))
-    assert set(torch.cat(door.texts).unique().tolist()) == {0.0, 1.0}

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,12 @@ import torch
 
 from aach_lightning.attacks.goals import voted_anchors
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.protocol import Searched
-from aach_lightning.evaluation.targeted import aims_at_label, choose_aim, targeted_map, wanted_labels
+from aach_lightning.evaluation.targeted import Aim, aims_at_label, choose_aim, targeted_map, wanted_labels
 
 
 def draw(count: int, bits: int, seed: int) -> torch.Tensor:
@@ -45,19 +48,29 @@ def test_there_may_be_nobody_to_pull() -> None:
     assert targeted_map(draw(2, 8, 1), own, wanted_labels(torch.tensor([0, 1]), 3), database) is None
 
 
+Choose = Callable[..., Aim | None]
 ROWS, KNOWN = np.array([3, 14, 15, 9]), np.arange(20, 50)
 
 
-def test_without_a_target_there_is_no_aim(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy().attack
-    assert choose_aim(config, toy_pairs, ROWS, KNOWN, 0) is None
-    assert not aims_at_label(config)
+@pytest.fixture
+def choose(make_experiment: Callable[..., Experiment], toy_pairs: Pairs) -> Choose:
+    """An attacker of ROWS who knows the codes of some rows: all of the train part."""
+
+    def chosen(*overrides: str, known: Any = KNOWN, pairs: Pairs = toy_pairs) -> Aim | None:
+        split = Split(ROWS, known, known)
+        return choose_aim(make_experiment(pairs, split, f"budget.pairs={len(known)}", *overrides))
+
+    return chosen
 
 
-def test_a_random_aim_is_another_label(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy("attack=dhta").attack
-    assert aims_at_label(config)
-    aim = choose_aim(config, toy_pairs, ROWS, KNOWN, 0)
+def test_without_a_target_there_is_no_aim(choose: Choose, toy_config: RunConfig) -> None:
+    assert choose() is None
+    assert not aims_at_label(toy_config.attack)
+
+
+def test_a_random_aim_is_another_label(choose: Choose, compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
+    assert aims_at_label(compose_toy("attack=dhta").attack)
+    aim = choose("attack=dhta")
     assert aim is not None
     assert aim.targets is not None
     assert aim.item is None
@@ -67,31 +80,30 @@ def test_a_random_aim_is_another_label(compose_toy: Callable[..., RunConfig], to
     assert torch.equal(aim.codes(known, labels, 0), voted_anchors(aim.targets, known, labels, 0))
 
 
-def test_a_label_by_name(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy("attack=dhta", "attack.target_label=green").attack
-    aim = choose_aim(config, toy_pairs, ROWS, KNOWN, 0)
+def test_a_label_by_name(choose: Choose) -> None:
+    aim = choose("attack=dhta", "attack.target_label=green")
     assert aim is not None
     assert aim.wanted.tolist() == [[0, 1, 0]] * 4
-    reds = np.arange(0, 60, 3)
-    with pytest.raises(ConfigError, match=r"attack.target_label=green: .* attacker's 20 pairs have: red$"):
-        choose_aim(config, toy_pairs, ROWS, reds, 0)
-    only = choose_aim(compose_toy("attack=dhta").attack, toy_pairs, ROWS, reds, 0)
+    reds = np.setdiff1d(np.arange(0, 60, 3), ROWS)
+    with pytest.raises(ConfigError, match=r"attack.target_label=green: .* attacker's 17 pairs have: red$"):
+        choose("attack=dhta", "attack.target_label=green", known=reds)
+    only = choose("attack=dhta", known=reds)
     assert only is not None
     assert only.wanted.tolist() == [[1, 0, 0]] * 4  # also for what is red: nobody knows another label
 
 
-def test_an_item_by_name(compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
-    config = compose_toy("attack=dhta", "attack.target_item=pair-41").attack
-    assert not aims_at_label(config)
-    aim = choose_aim(config, toy_pairs, ROWS, KNOWN, 0)
+def test_an_item_by_name(choose: Choose, compose_toy: Callable[..., RunConfig], toy_pairs: Pairs) -> None:
+    by_name = ("attack=dhta", "attack.target_item=pair-41")
+    assert not aims_at_label(compose_toy(*by_name).attack)
+    aim = choose(*by_name)
     assert aim is not None
     assert (aim.item, aim.targets) == (41, None)
     assert aim.wanted.tolist() == [toy_pairs.labels[41].tolist()] * 4
     code = draw(1, 16, 3)
     assert torch.equal(aim.codes(code, torch.zeros(1, 3), 0), code.repeat(4, 1))
     with pytest.raises(ConfigError, match=r"attack.target_item=nobody: .* pair-0, pair-1, pair-2$"):
-        choose_aim(replace(config, target_item="nobody"), toy_pairs, ROWS, KNOWN, 0)
+        choose("attack=dhta", "attack.target_item=nobody")
     labels = toy_pairs.labels.copy()
     labels[41] = 0
     with pytest.raises(ConfigError, match=r"attack.target_item=pair-41: has no label"):
-        choose_aim(config, replace(toy_pairs, labels=labels), ROWS, KNOWN, 0)
+        choose(*by_name, pairs=replace(toy_pairs, labels=labels))

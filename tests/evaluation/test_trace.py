@@ -2,9 +2,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aach_lightning import cli
+from aach_lightning.attacks.source import Source
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
+from aach_lightning.evaluation.attackers import GradientAttacker, SearchAttacker
+from aach_lightning.evaluation.protocol import Evaluation
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.trace import measure_trace
 from aach_lightning.runtime.curves import read_rows
@@ -32,7 +38,9 @@ def test_a_trace_is_what_a_shorter_attack_does(compose_toy: Compose, tmp_path: P
     assert traced.queries["evaluation_items"] == alone.queries["evaluation_items"] + 2 * 6
 
 
-def test_edited_texts_have_no_steps_to_trace(compose_toy: Compose) -> None:
-    config, nothing = compose_toy("evaluation.trace=[1]", "attack=aach_edits"), None
-    parts: tuple[Any, ...] = (nothing,) * 4
-    assert measure_trace(config, [], *parts, Modality.text, *parts[:2]) == ()  # type: ignore[misc]
+def test_edited_texts_and_searches_have_no_steps_to_trace(toy_experiment: Callable[..., Experiment]) -> None:
+    nothing: Any = None
+    edits = toy_experiment("evaluation.trace=[1]", "attack=aach_edits")
+    source = Source("attack", nothing, "", np.arange(3))
+    attackers = [GradientAttacker(source, "codes", False, 0, nothing, None), SearchAttacker(nothing, "")]
+    assert measure_trace(Evaluation(edits, nothing, nothing), attackers, Modality.text) == []

@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError
-from aach_lightning.evaluation.words import changed_words, check_words, draw_edits, edits_texts, word_changes
+from aach_lightning.evaluation.noise import noise_edits
+from aach_lightning.evaluation.words import changed_words, check_words, edits_texts, mean_changed_words, word_changes
 
 
 def test_words_are_told_by_name(make_pairs: Callable[..., Pairs]) -> None:
@@ -59,16 +62,17 @@ def test_counts_of_any_type_are_taken(make_pairs: Callable[..., Pairs], kind: ty
 
 
 def test_random_edits_are_as_many_as_configured(
-    make_pairs: Callable[..., Pairs], compose_toy: Callable[..., RunConfig]
+    make_pairs: Callable[..., Pairs], make_experiment: Callable[..., Experiment]
 ) -> None:
     pairs, rows = make_pairs(20, words=12), np.array([4, 7, 1])
-    config = compose_toy("attack=aach_edits", "attack.edits=2", "attack.edit_removes=false").attack
-    drawn = draw_edits(config, pairs, rows, seed=3)
-    assert drawn.count == 2
-    assert drawn.delta.sum(dim=1).tolist() == [2, 2, 2]
-    assert float(drawn.delta.min()) == 0
-    assert drawn.counted(pairs, rows, {"attack": 0 * drawn.delta}) == {"noise": 2.0, "attack": 0.0}
-    assert not torch.equal(draw_edits(config, pairs, rows, seed=4).delta, drawn.delta)
+    split = Split(rows, np.arange(8, 20), np.arange(8, 20))
+    overrides = ("attack=aach_edits", "attack.edits=2", "attack.edit_removes=false")
+    drawn = noise_edits(make_experiment(pairs, split, *overrides, "seed=3"))
+    assert drawn.sum(dim=1).tolist() == [2, 2, 2]
+    assert float(drawn.min()) == 0
+    assert mean_changed_words(pairs, rows, drawn) == 2.0
+    assert mean_changed_words(pairs, rows, 0 * drawn) == 0.0
+    assert not torch.equal(noise_edits(make_experiment(pairs, split, *overrides, "seed=4")), drawn)
 
 
 def test_texts_are_edited_where_they_are_attacked(compose_toy: Callable[..., RunConfig]) -> None:

@@ -1,14 +1,11 @@
 """The contract of an objective."""
 
-from collections.abc import Callable
 from typing import Protocol
 
-from torch import Tensor
-
 from aach_lightning.attacks.items import Bank, Items
+from aach_lightning.perturbations.descent import Loss
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Relaxed codes of the changed items, N x K, and the change, N x ..., to N values, each of its own item alone."""
+__all__ = ["Loss", "Objective"]
 
 
 class Objective(Protocol):

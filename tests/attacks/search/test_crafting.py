@@ -1,6 +1,7 @@
 """The stage of a search, at the door to a real network."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from aach_lightning.attacks.search import crafting
 from aach_lightning.attacks.search.crafting import ensure_searched
 from aach_lightning.attacks.search.problem import Found
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.splits import Split
 from aach_lightning.networks.build import build_network
 from aach_lightning.runtime.store import ArtifactStore
 from aach_lightning.targets.blackbox import BlackBox
@@ -54,16 +57,19 @@ class Desk:
             self.asked += len(items)
             return ask(items)
 
-        arguments: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "config": self.config,
-            "codes": codes,
-            "target_key": "target",
             "pairs": self.pairs,
             "rows": ROWS,
-            "modality": modality,
-            "store": self.store,
+            "codes": codes,
+            "target_key": "target",
+            **changed,
         }
-        return ensure_searched(**(arguments | changed))
+        config, rows = deepcopy(settings["config"]), settings["rows"]
+        config.evaluation.queries = len(rows)
+        rest = np.setdiff1d(np.arange(len(self.pairs)), rows)
+        experiment = Experiment(config, settings["pairs"], Split(rows, rest, rest), self.store)
+        return ensure_searched(experiment, settings["codes"], settings["target_key"], modality)
 
 
 @pytest.fixture(autouse=True)
