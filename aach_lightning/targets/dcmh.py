@@ -9,6 +9,7 @@ from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
 
 
+# one parameter for each symbol of eqs. 1 and 3
 def dcmh_loss(
     relaxed: Tensor, memory: Tensor, similarity: Tensor, codes: Tensor, other_sum: Tensor, gamma: float, eta: float
 ) -> Tensor:
