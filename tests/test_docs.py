@@ -15,7 +15,7 @@ from PIL import Image
 
 from aach_lightning.benchmark import __main__ as benchmark_command
 from aach_lightning.benchmark.plan import chosen_methods, compose_job, load_plan, make_jobs
-from aach_lightning.config.schema import register_schemas
+from aach_lightning.config.schema import CHOICES, register_schemas
 from aach_lightning.errors import AachError
 from aach_lightning.readers import command as data_command
 from aach_lightning.reports import __main__ as reports_command
@@ -120,7 +120,7 @@ def test_help_names_every_group_that_a_run_chooses_from() -> None:
     text = HELP.read_text(encoding="utf-8")
     assert len(examples_of_help()) == 5
     shown = set(re.findall(r"\$\{choices:([\w/]+)\}", text))
-    groups = {str(file.parent.relative_to(ROOT / "conf")) for file in (ROOT / "conf").glob("*/**/*.yaml")}
+    groups = {*CHOICES, *(str(file.parent.relative_to(ROOT / "conf")) for file in (ROOT / "conf").glob("*/**/*.yaml"))}
     # one option, chosen by others, or none of a run's
     assert groups - shown == {"attack/search", "benchmark", "budget", "hydra", "paths", "sweep", "target/method"}
 

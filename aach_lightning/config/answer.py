@@ -1,11 +1,10 @@
-"""Typed configuration of what a service reveals to whoever asks it."""
+"""What a service reveals to whoever asks it."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
-
 from aach_lightning.config.choices import AnswerName
+from aach_lightning.config.option import POSITIVE, Limits, option
 
 LARGEST_GALLERY = 2**16  # an id takes two bytes in a ledger
 
@@ -14,9 +13,9 @@ LARGEST_GALLERY = 2**16  # an id takes two bytes in a ledger
 class AnswerConfig:
     """What an answer is."""
 
-    name: AnswerName = MISSING
-    gallery: int = MISSING  # ranks, topk: pairs of the database that make up the catalogue
-    k: int = MISSING  # topk: how many ids
+    name: AnswerName = option(AnswerName.codes, "codes; ranks: ids of a catalogue, nearest first; topk: the first k")
+    gallery: int = option(1000, "ranks, topk: pairs of the database in the catalogue", Limits(2, LARGEST_GALLERY))
+    k: int = option(50, "topk: how many ids", POSITIVE)
 
     @property
     def ranked(self) -> bool:
@@ -33,3 +32,7 @@ class AnswerConfig:
         used = {AnswerName.codes: (), AnswerName.ranks: ("gallery",), AnswerName.topk: ("gallery", "k")}[self.name]
         described = {"name": self.name.value, **{key: getattr(self, key) for key in used}}
         return {"answer": described} if self.ranked else {}
+
+
+ANSWERS = {name.value: AnswerConfig(name=name) for name in AnswerName}
+"""The choices of `answer`."""

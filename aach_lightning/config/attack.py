@@ -1,11 +1,13 @@
-"""Typed configuration of how delta is learned."""
+"""How a perturbation is learned; objectives and steps are the choices of `attack/objective` and `attack/step`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING
 
 from aach_lightning.config.choices import BankName, Modalities, NormName, SourceName, TextForm, TripletForm
+from aach_lightning.config.data import TEXT_EPSILON
+from aach_lightning.config.option import NOT_NEGATIVE, POSITIVE, SHARE, SHARE_OR_ZERO, Limits, option
 from aach_lightning.config.search import SearchConfig
 
 _OBJECTIVES = "aach_lightning.attacks.objectives"
@@ -20,23 +22,23 @@ class ObjectiveConfig:
 
 @dataclass
 class TripletObjectiveConfig(ObjectiveConfig):
-    """AACH: the exchanged triplet."""
+    """AACH: away from what is near, towards what is far."""
 
     _target_: str = f"{_OBJECTIVES}.triplet.ExchangedTriplet"
-    form: TripletForm = MISSING
-    margin: float = MISSING  # beta, as a share of K
-    positives: float = MISSING  # share of the bank
-    negatives: float = MISSING  # share of the bank
-    quantisation_weight: float = MISSING
+    form: TripletForm = option(TripletForm.hinge, "of the triplet loss")
+    margin: float = option(1.0, "beta, as a share of K", NOT_NEGATIVE)
+    positives: float = option(0.1, "share of the bank that counts as near", SHARE)
+    negatives: float = option(0.1, "share of the bank that counts as far", SHARE)
+    quantisation_weight: float = option(0.0, "of the distance to binary codes", NOT_NEGATIVE)
 
 
 @dataclass
 class CmlaObjectiveConfig(ObjectiveConfig):
-    """CMLA: inverted likelihood of similarities."""
+    """CMLA: likelihood of the similarities, inverted across modalities; reads labels."""
 
     _target_: str = f"{_OBJECTIVES}.cmla.InvertedLikelihood"
-    intra_weight: float = MISSING
-    distortion_weight: float = MISSING
+    intra_weight: float = option(1.0, "of similarities within the modality", NOT_NEGATIVE)
+    distortion_weight: float = option(1.0, "of the size of delta", NOT_NEGATIVE)
 
 
 @dataclass
@@ -44,47 +46,47 @@ class HagObjectiveConfig(ObjectiveConfig):
     """HAG: away from the item's own code."""
 
     _target_: str = f"{_OBJECTIVES}.hag.UndecidedBits"
-    threshold: float = MISSING
+    threshold: float = option(1.5, "bits that differ by more are left alone", Limits(above=0, at_most=2))
 
 
 @dataclass
 class SdhaObjectiveConfig(ObjectiveConfig):
-    """SDHA: away from relevant codes."""
+    """SDHA: away from relevant codes; reads labels."""
 
     _target_: str = f"{_OBJECTIVES}.sdha.SmoothedDistance"
-    sigma: float = MISSING
-    distortion_weight: float = MISSING
+    sigma: float = option(5.0, "of the smoothing of distances", POSITIVE)
+    distortion_weight: float = option(1.0, "of the size of delta", NOT_NEGATIVE)
 
 
 @dataclass
 class MainstayObjectiveConfig(ObjectiveConfig):
-    """SAAT: away from the mainstay code."""
+    """SAAT: away from one code that stands for all relevant ones; reads labels."""
 
     _target_: str = f"{_OBJECTIVES}.mainstay.MainstayCode"
 
 
 @dataclass
 class TargetCodeObjectiveConfig(ObjectiveConfig):
-    """DHTA: towards the code of attack.target_label or attack.target_item."""
+    """DHTA: towards the code that stands for attack.target_label, or that attack.target_item has."""
 
     _target_: str = f"{_OBJECTIVES}.target_code.TargetCode"
 
 
 @dataclass
 class CustomObjectiveConfig(ObjectiveConfig):
-    """One of your own."""
+    """Your own class with a method bind(items, bank)."""
 
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the class that _target_ names
+    arguments: dict[str, Any] = option(dict, "of the class that _target_ names")
 
 
-OBJECTIVE_SCHEMAS: dict[str, type[ObjectiveConfig]] = {
-    "triplet_schema": TripletObjectiveConfig,
-    "cmla_schema": CmlaObjectiveConfig,
-    "hag_schema": HagObjectiveConfig,
-    "sdha_schema": SdhaObjectiveConfig,
-    "mainstay_schema": MainstayObjectiveConfig,
-    "target_code_schema": TargetCodeObjectiveConfig,
-    "custom_schema": CustomObjectiveConfig,
+OBJECTIVES = {
+    "triplet": TripletObjectiveConfig,
+    "cmla": CmlaObjectiveConfig,
+    "hag": HagObjectiveConfig,
+    "sdha": SdhaObjectiveConfig,
+    "mainstay": MainstayObjectiveConfig,
+    "target_code": TargetCodeObjectiveConfig,
+    "custom": CustomObjectiveConfig,
 }
 
 
@@ -93,73 +95,75 @@ class StepConfig:
     """How a gradient becomes a step."""
 
     _target_: str = MISSING
-    size: float = MISSING  # as a share of epsilon
+    size: float = option(MISSING, "as a share of epsilon", POSITIVE)
 
 
 @dataclass
 class SignStepConfig(StepConfig):
-    """Sign of accumulated gradients."""
+    """Sign of the accumulated gradient."""
 
     _target_: str = "aach_lightning.perturbations.step.SignMomentum"
-    momentum: float = MISSING
-    nesterov: bool = MISSING
+    size: float = 0.1
+    momentum: float = option(1.0, "of the accumulated gradient", Limits(0, 2.0))
+    nesterov: bool = option(False, "takes the gradient where the momentum leads")
 
 
 @dataclass
 class AdamStepConfig(StepConfig):
-    """Adam."""
+    """Adam; CMLA's learning rate of .5 on a scale of 0 to 255 is the default share of an epsilon of 8."""
 
     _target_: str = "aach_lightning.perturbations.step.AdamStep"
+    size: float = 0.0625
 
 
-STEP_SCHEMAS: dict[str, type[StepConfig]] = {"sign_schema": SignStepConfig, "adam_schema": AdamStepConfig}
+STEPS = {"sign": SignStepConfig, "adam": AdamStepConfig}
 
 
 @dataclass
 class DiversityConfig:
     """Random resize and pad of attacked images."""
 
-    probability: float = MISSING
-    smallest: float = MISSING  # share of the side
+    probability: float = option(0.0, "of each step", SHARE_OR_ZERO)
+    smallest: float = option(0.75, "share of the side", SHARE)
 
 
 @dataclass
 class GradientConfig:
-    """How gradients are taken, so that they transfer."""
+    """The gradient at the input itself."""
 
-    slope: float = MISSING  # of the source's tanh; below 1, bits it is sure of have a gradient too
-    diversity: DiversityConfig = field(default_factory=DiversityConfig)
-    scales: int = MISSING  # copies of the input divided by 1, 2, 4, ...
-    smoothing: int = MISSING  # odd width of a Gaussian kernel over the gradient of images, 1 for none
-    neighbours: int = MISSING  # of variance tuning, 0 for none
-    radius: float = MISSING  # of the neighbours, as a share of epsilon
+    slope: float = option(1.0, "of the source's tanh; below 1, bits it is sure of have a gradient too", SHARE)
+    diversity: DiversityConfig = option(DiversityConfig, "random resize and pad")
+    scales: int = option(1, "copies of the input divided by 1, 2, 4, ...", Limits(1, 8))
+    smoothing: int = option(1, "width of a Gaussian kernel over the gradient of images", Limits(1, 255, parity="odd"))
+    neighbours: int = option(0, "of variance tuning, 0 for none", NOT_NEGATIVE)
+    radius: float = option(1.5, "of the neighbours, as a share of epsilon", NOT_NEGATIVE)
 
 
 @dataclass
 class AttackConfig:
-    """How delta is learned."""
+    """The method."""
 
-    name: str = MISSING
-    source: SourceName = MISSING  # surrogate: black box; target: white box; queries: black box, by a search
-    bank: BankName = MISSING
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    step: StepConfig = field(default_factory=StepConfig)
-    gradient: GradientConfig = field(default_factory=GradientConfig)
-    modality: Modalities = MISSING
-    epsilon: float = MISSING  # images, in 1/255
-    text_epsilon: float = MISSING  # texts, in units of a text entry
-    text_form: TextForm = MISSING
-    edits: int = MISSING  # words that may be added or removed, under text_form=edits
-    edit_candidates: int = MISSING  # words that are tried for each of them
-    edit_removes: bool = MISSING  # words may also be removed
-    universal: bool = MISSING  # one delta for all queries, learned on the queried pairs
-    target_label: str | None = MISSING  # under objective=target_code; null: another one for each query, at random
-    target_item: str | None = MISSING  # under objective=target_code: the name of a pair
-    norm: NormName = MISSING
-    steps: int = MISSING
-    random_start: bool = MISSING
-    query_anchor: bool = MISSING  # rank by the target's own code of the attacked item: one query each
-    batch_size: int = MISSING
-    search: SearchConfig | None = None  # of source=queries, in place of bank, objective, step and gradient
-    queries: int | None = None  # of source=queries: what it may spend on all attacked items of a direction together
-    knows_defence: bool = False  # the source sees images through target.defence, as the target does
+    name: str = option(MISSING, "what its row of the table is called")
+    source: SourceName = option(SourceName.surrogate, "surrogate: black box; target: white box; queries: a search")
+    bank: BankName = option(BankName.queried, "whose codes are ranked: the M queried pairs, or all train pairs")
+    objective: ObjectiveConfig = option(ObjectiveConfig, "what it minimises")
+    step: StepConfig = option(StepConfig, "how it steps")
+    gradient: GradientConfig = option(GradientConfig, "how gradients are taken, so that they transfer")
+    modality: Modalities = option(Modalities.both, "which half of a query is perturbed")
+    epsilon: float = option(8.0, "bound for images, in 1/255", POSITIVE)
+    text_epsilon: float = option(TEXT_EPSILON, "bound for texts, in units of a text entry", POSITIVE)
+    text_form: TextForm = option(TextForm.continuous, "edits: whole words are added and removed")
+    edits: int = option(3, "words that may be added or removed, under text_form=edits", POSITIVE)
+    edit_candidates: int = option(20, "words that are tried for each of them", POSITIVE)
+    edit_removes: bool = option(True, "words may also be removed")
+    universal: bool = option(False, "one delta for all queries; then steps are passes over the queried pairs")
+    target_label: str | None = option(None, "under objective=target_code; null: another one for each query, at random")
+    target_item: str | None = option(None, "under objective=target_code: the name of a pair")
+    norm: NormName = option(NormName.linf, "that bounds delta; one_sided: entries in [0, epsilon]")
+    steps: int = option(30, "of each delta", POSITIVE)
+    random_start: bool = option(False, "starts anywhere within the bounds")
+    query_anchor: bool = option(False, "rank by the target's own code of the attacked item: one query each")
+    batch_size: int = option(25, "of attacked items", POSITIVE)
+    search: SearchConfig | None = option(None, "of source=queries, in place of bank, objective, step and gradient")
+    queries: int | None = option(None, "of source=queries: for all attacked items of a direction together", POSITIVE)
+    knows_defence: bool = option(False, "the source sees images through target.defence, as the target does")

@@ -1,106 +1,153 @@
-"""The typed configuration of the data sets, one class an option of conf/data."""
+"""The data sets, one class a reader; their names are the choices of `data`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
 from aach_lightning.config.choices import OnDamaged
+from aach_lightning.config.encoders import encoder_mistake
+from aach_lightning.config.option import POSITIVE, SEED, Limits, option
+
+TEXT_EPSILON = "${if_null:${oc.select:data.encoder,null},0.1,0.01}"
+"""A share of a word's presence, or a step in each entry of an embedding (of length 1 in all)."""
+
+
+def _with_pairs(root: str) -> str | None:
+    found = (Path(root) / "pairs.csv").is_file()
+    return None if found else "must be an existing folder with a pairs.csv (id,image,text,labels)"
+
+
+def _unpacked(root: str) -> str | None:
+    return None if Path(root).is_dir() else "must be the folder in which the archives were unpacked"
+
+
+def _pack(path: str) -> str | None:
+    return None if Path(path).exists() else "must be an existing file, or a folder with the files"
+
+
+def _image_folder(folder: str) -> str | None:
+    return None if Path(folder).is_dir() else "must be the existing folder of the images that the pack lists, or null"
+
+
+def _word_list(file: str) -> str | None:
+    return None if Path(file).is_file() else "must be an existing text file with one word a line, or null"
 
 
 @dataclass
 class DataConfig:
-    """What every data set has."""
+    """What is retrieved."""
 
     _target_: str = MISSING
-    name: str = MISSING
-    image_size: int = MISSING  # height and width in pixels
+    name: str = option(MISSING, "what results call the data set, and its row in the sizes of a protocol")
+    image_size: int = option(224, "height and width", Limits(16, 4096, unit="pixels"))
 
 
 @dataclass
 class ScenesConfig(DataConfig):
-    """data=scenes: drawn from a seed."""
+    """Procedural pictures with tags. No file needed; not a benchmark."""
 
     _target_: str = "aach_lightning.scenes.procedural.procedural_pairs"
-    pairs: int = MISSING  # how many to draw
-    seed: int = MISSING
+    name: str = "scenes"
+    image_size: int = 96
+    pairs: int = option(4000, "how many to draw", POSITIVE)
+    seed: int = option(0, "of the drawing", SEED)
 
 
 @dataclass
-class SentencesConfig(DataConfig):
-    """What data sets have whose texts are sentences: each becomes a bag of words, or an embedding."""
+class DamagedConfig(DataConfig):
+    """Pictures from files."""
 
-    words: int = MISSING  # size of the vocabulary built from the texts
-    vocabulary: str | None = None  # or a file with one word a line
-    encoder: str | None = None  # minilm, a folder, or a name on the Hugging Face Hub; null for a bag of words
+    on_damaged: OnDamaged = option(OnDamaged.error, "what to do with a missing or damaged image")
 
 
 @dataclass
-class FolderConfig(SentencesConfig):
-    """data=pairs: a folder with pairs.csv."""
+class EncodedConfig(DataConfig):
+    """Texts that are bags of words, or become embeddings."""
+
+    encoder: str | None = option(
+        None, "embeddings by minilm, a folder, or a name on the Hugging Face Hub; null: bags of words", encoder_mistake
+    )
+
+
+@dataclass
+class SentencesConfig(EncodedConfig):
+    """Texts that are sentences."""
+
+    words: int = option(1000, "size of the vocabulary built from the texts", POSITIVE)
+    vocabulary: str | None = option(None, "or a file with one word a line", _word_list)
+
+
+@dataclass
+class FolderConfig(SentencesConfig, DamagedConfig):
+    """Your own data: a folder with pairs.csv (id, image, text, labels separated by |)."""
 
     _target_: str = "aach_lightning.data.folder.folder_pairs"
-    root: str = MISSING
-    on_damaged: OnDamaged = OnDamaged.error
+    name: str = "pairs"
+    root: str = option(MISSING, "the folder", _with_pairs)
 
 
 @dataclass
-class ContainerConfig(SentencesConfig):
-    """data=container: the .mat, .h5 and .npy packs in circulation."""
+class ContainerConfig(SentencesConfig, DamagedConfig):
+    """Packs in circulation: .mat (5 and v7.3), .h5, .npy and text lists, told apart by their keys and shapes."""
 
     _target_: str = "aach_lightning.readers.containers.reader.container_pairs"
-    path: str = MISSING  # one file, or the folder of all files of a pack
-    images: str | None = None  # folder of the picture files that a pack lists; null for the folder of the pack
-    on_damaged: OnDamaged = OnDamaged.error
+    name: str = "container"
+    path: str = option(MISSING, "one file, or the folder of all files of a pack", _pack)
+    images: str | None = option(None, "folder of the picture files that a pack lists; null: the pack's", _image_folder)
 
 
 @dataclass
-class OriginalConfig(DataConfig):
+class OriginalConfig(DamagedConfig):
     """What the data sets have that are read as their makers distribute them."""
 
-    root: str = MISSING  # the folder in which the archives were unpacked
-    on_damaged: OnDamaged = OnDamaged.error
+    root: str = option(MISSING, "the folder in which the archives were unpacked", _unpacked)
 
 
 @dataclass
-class MirFlickrConfig(OriginalConfig):
-    """data=mirflickr25k."""
+class MirFlickrConfig(OriginalConfig, EncodedConfig):
+    """MIRFlickr-25K: the official folders mirflickr/ and annotations/ in one folder."""
 
     _target_: str = "aach_lightning.readers.original.mirflickr25k.mirflickr25k_pairs"
-    tag_images: int = MISSING  # a tag is kept if at least so many images have it
-    encoder: str | None = None  # minilm, a folder, or a name on the Hugging Face Hub; null for bags of tags
+    name: str = "mirflickr25k"
+    tag_images: int = option(20, "a tag is kept if at least so many images have it", POSITIVE)
 
 
 @dataclass
 class NusWideConfig(OriginalConfig):
-    """data=nuswide_tc21, data=nuswide_tc10."""
+    """NUS-WIDE with its most frequent labels: the official lists and the photos in one folder."""
 
     _target_: str = "aach_lightning.readers.original.nuswide.nuswide_pairs"
-    labels: int = MISSING  # the most frequent ones are kept
+    labels: int = option(MISSING, "the most frequent ones are kept", Limits(1, 81))
 
 
 @dataclass
 class CocoConfig(OriginalConfig, SentencesConfig):
-    """data=mscoco."""
+    """MS-COCO 2014: the official folders annotations/, train2014/ and val2014/ in one folder; one caption an image."""
 
     _target_: str = "aach_lightning.readers.original.mscoco.mscoco_pairs"
-    caption_seed: int = MISSING  # chooses one caption of each image
+    name: str = "mscoco"
+    words: int = 2026
+    caption_seed: int = option(0, "chooses one caption of each image", SEED)
 
 
 @dataclass
 class CustomDataConfig(DataConfig):
-    """data=custom: a reader of your own."""
+    """Your own function that gives Pairs, called with name=, image_size=, cache= and the arguments."""
 
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the function that _target_ names
+    name: str = "custom"
+    arguments: dict[str, Any] = option(dict, "of the function that _target_ names")
 
 
-DATA_SCHEMAS: dict[str, type[DataConfig]] = {
-    "scenes_schema": ScenesConfig,
-    "pairs_schema": FolderConfig,
-    "container_schema": ContainerConfig,
-    "mirflickr25k_schema": MirFlickrConfig,
-    "nuswide_schema": NusWideConfig,
-    "mscoco_schema": CocoConfig,
-    "custom_schema": CustomDataConfig,
+DATA: dict[str, Any] = {
+    "scenes": ScenesConfig,
+    "pairs": FolderConfig,
+    "container": ContainerConfig,
+    "mirflickr25k": MirFlickrConfig,
+    "nuswide_tc10": NusWideConfig(name="nuswide_tc10", labels=10),
+    "nuswide_tc21": NusWideConfig(name="nuswide_tc21", labels=21),
+    "mscoco": CocoConfig,
+    "custom": CustomDataConfig,
 }
-"""Name in the defaults lists of conf/data to schema."""
+"""The choices of `data`: where a value differs, an object of a class."""

@@ -1,37 +1,45 @@
-"""The typed configuration of the split: which pairs are sent as queries, which train, which are searched."""
+"""The protocol: which pairs are sent as queries, which train, which are searched. One file of conf/protocol each."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from omegaconf import MISSING
 
 from aach_lightning.config.choices import SplitRule
+from aach_lightning.config.option import POSITIVE, SEED, Limits, option
+
+
+def _split_file(file: str) -> str | None:
+    return None if Path(file).exists() else "must be an existing file or folder, or null"
 
 
 @dataclass
 class SizesConfig:
     """Sizes of the parts in one data set; the database is everything but the queries."""
 
-    query: int = MISSING  # rule=per_label: of each label
-    train: int = MISSING  # rule=per_label: of each label
-    first_query: int | None = None  # rule=per_label: of the first label, where that gives another number
-    first_train: int | None = None
-    fill_train: int | None = None  # rule=per_label: train is filled up to so many by pairs of any label
-    pairs: int | None = None  # pairs of the data set for which this was published; only compared
+    query: int = option(MISSING, "rule=per_label: of each label", POSITIVE)
+    train: int = option(MISSING, "rule=per_label: of each label", POSITIVE)
+    first_query: int | None = option(None, "rule=per_label: of the first label, where that differs", POSITIVE)
+    first_train: int | None = option(None, "rule=per_label: of the first label, where that differs", POSITIVE)
+    fill_train: int | None = option(None, "rule=per_label: train is filled up by pairs of any label", POSITIVE)
+    pairs: int | None = option(None, "of the data set for which this was published; only compared", POSITIVE)
 
 
 @dataclass
 class SplitConfig:
-    """The protocol, one file of conf/protocol."""
+    """Which pairs are query, train and database."""
 
-    name: str = MISSING
-    rule: SplitRule = MISSING
-    seed: int = MISSING
-    query: int | None = None  # null: as `sizes` says
-    train: int | None = None
-    dataset: str | None = None  # the row of `sizes` that counts
-    sizes: dict[str, SizesConfig] = field(default_factory=dict)  # by name of the data set
-    file: str | None = None  # a split from elsewhere: it alone counts, but for train rows that it does not name
-    first_row: int | None = None  # in `file`, the number of the first row, 0 or 1; null: told from the numbers
+    name: str = option(MISSING, "of the protocol")
+    rule: SplitRule = option(MISSING, "how rows are chosen for the parts")
+    seed: int = option(0, "of what a rule draws; of rule=positional the order of the queries alone", SEED)
+    query: int | None = option(None, "pairs of the query part; null: as `sizes` says", POSITIVE)
+    train: int | None = option(None, "pairs of the train part; null: as `sizes` says", POSITIVE)
+    dataset: str | None = option(None, "the row of `sizes` that counts")
+    sizes: dict[str, SizesConfig] = option(dict, "of the parts, by name of the data set")
+    file: str | None = option(
+        None, "a split from elsewhere: it alone counts, but for train rows that it does not name", _split_file
+    )
+    first_row: int | None = option(None, "number of the first row in `file`; null: told from the numbers", Limits(0, 1))
 
 
 def chosen_sizes(split: SplitConfig) -> SizesConfig | None:

@@ -1,11 +1,22 @@
-"""Typed configuration of what an attacker asks, and of what learns from the answers."""
+"""What an attacker asks, how triplets are mined from the answers, and what learns from them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING
 
 from aach_lightning.config.choices import Quantisation, Selection, Supervision, TripletForm
+from aach_lightning.config.option import (
+    BELOW_ONE,
+    BITS,
+    LEVELS,
+    NOT_NEGATIVE,
+    POSITIVE,
+    RATE,
+    SHARE,
+    Limits,
+    option,
+)
 from aach_lightning.config.target import EncoderConfig
 
 
@@ -13,9 +24,9 @@ from aach_lightning.config.target import EncoderConfig
 class BudgetConfig:
     """What the attacker may ask."""
 
-    pairs: int = MISSING  # M
-    selection: Selection = MISSING
-    first_share: float = MISSING  # uncertainty: share of M that is sent at random first
+    pairs: int = option(500, "M, the number of pairs that are sent", POSITIVE)
+    selection: Selection = option(Selection.random, "which M pairs are sent")
+    first_share: float = option(0.5, "uncertainty: share of M that is sent at random first", Limits(above=0, below=1))
 
 
 @dataclass
@@ -27,93 +38,103 @@ class MiningConfig:
 
 @dataclass
 class GapMiningConfig(MiningConfig):
-    """All triplets of a batch with a gap."""
+    """Within a batch, every negative at least `gap` bits farther than the positive (batch_all: 1)."""
 
     _target_: str = "aach_lightning.mining.miners.GapMiner"
-    gap: int = MISSING  # bits
+    gap: int = option(4, "least difference of the two distances", BITS)
 
 
 @dataclass
 class SemiHardMiningConfig(MiningConfig):
-    """All triplets of a batch with a small gap."""
+    """Within a batch, negatives that are farther than the positive, but by little."""
 
     _target_: str = "aach_lightning.mining.miners.SemiHardMiner"
-    smallest: int = MISSING  # bits
-    largest: int = MISSING  # bits
-
-
-@dataclass
-class RankMiningConfig(MiningConfig):
-    """Nearest against farthest share of the ranking."""
-
-    _target_: str = "aach_lightning.mining.miners.RankMiner"
-    nearest: float = MISSING
-    farthest: float = MISSING
-    per_anchor: int = MISSING
+    smallest: int = option(2, "difference of the two distances", BITS)
+    largest: int = option(8, "difference of the two distances", BITS)
 
 
 @dataclass
 class RandomMiningConfig(MiningConfig):
-    """Random pairs, the nearer one positive."""
+    """Two items at random, the nearer one positive."""
 
     _target_: str = "aach_lightning.mining.miners.RandomMiner"
-    per_anchor: int = MISSING
+    per_anchor: int = option(8, "triplets", POSITIVE)
+
+
+@dataclass
+class RankMiningConfig(MiningConfig):
+    """Positives from the nearest share of the ranking, negatives from the farthest."""
+
+    _target_: str = "aach_lightning.mining.miners.RankMiner"
+    nearest: float = option(0.1, "share of the ranking", SHARE)
+    farthest: float = option(0.5, "share of the ranking", SHARE)
+    per_anchor: int = option(8, "triplets", POSITIVE)
 
 
 @dataclass
 class CustomMiningConfig(MiningConfig):
-    """A miner of your own."""
+    """Your own class that turns distances into triplets."""
 
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the class that _target_ names
+    arguments: dict[str, Any] = option(dict, "of the class that _target_ names")
+
+
+MINING: dict[str, Any] = {
+    "gap": GapMiningConfig,
+    "batch_all": GapMiningConfig(gap=1),
+    "semi_hard": SemiHardMiningConfig,
+    "rank": RankMiningConfig,
+    "random": RandomMiningConfig,
+    "custom": CustomMiningConfig,
+}
 
 
 @dataclass
 class AugmentationConfig:
     """Random views of queried images; they cost no query. Needs image_net.frozen=false."""
 
-    flip: bool = MISSING
-    zoom: float = MISSING  # largest change of scale as a share of the side
-    noise: float = MISSING  # largest sign noise, in 1/255
+    flip: bool = option(True, "left and right")
+    zoom: float = option(0.3, "largest change of scale as a share of the side; with a shift: a crop", BELOW_ONE)
+    noise: float = option(8.0, "largest sign noise, in 1/255; up to the attack's usual epsilon", LEVELS)
 
 
 @dataclass
 class AdversaryConfig:
     """Adversarial training of the surrogate; it costs no query. Needs image_net.frozen=false."""
 
-    epsilon: float = MISSING  # largest change, in 1/255; 0 for none
-    steps: int = MISSING  # gradients of the surrogate for each image and epoch
+    epsilon: float = option(0.0, "largest change, in 1/255; 0 for none", LEVELS)
+    steps: int = option(1, "gradients of the surrogate for each image and epoch", POSITIVE)
+
+
+def _fine_tuned() -> EncoderConfig:
+    return EncoderConfig(dropout=0.2)
 
 
 @dataclass
 class SurrogateConfig:
-    """The networks that learn to answer like the target."""
+    """The networks that learn to answer like the target.
 
-    learns_from: Supervision = MISSING
-    public_pairs: int = MISSING  # labels: most database rows outside the train part that are public
-    image_net: EncoderConfig = field(default_factory=EncoderConfig)
-    members: dict[str, EncoderConfig] = field(default_factory=dict)  # further image nets, averaged with the first
-    seeds: int = MISSING  # networks of each image net, averaged
-    text_net: EncoderConfig = field(default_factory=EncoderConfig)
-    loss: TripletForm = MISSING
-    margin: float = MISSING  # beta, as a share of K
-    triplet_weight: float = MISSING
-    quantisation: Quantisation = MISSING
-    quantisation_weight: float = MISSING
-    balance_weight: float = MISSING
-    image_lr: float = MISSING
-    backbone_lr: float = MISSING
-    text_lr: float = MISSING
-    weight_decay: float = MISSING
-    batch_size: int = MISSING
-    epochs: int = MISSING
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    adversarial: AdversaryConfig = field(default_factory=AdversaryConfig)
+    Fine-tuned on random views of the few queried pairs: on two cores about ten milliseconds an image and epoch.
+    """
 
-
-MINING_SCHEMAS: dict[str, type[MiningConfig]] = {
-    "gap_schema": GapMiningConfig,
-    "semi_hard_schema": SemiHardMiningConfig,
-    "rank_schema": RankMiningConfig,
-    "random_schema": RandomMiningConfig,
-    "custom_schema": CustomMiningConfig,
-}
+    learns_from: Supervision = option(
+        Supervision.codes, "codes: the answers; labels: of public pairs, nothing is asked"
+    )
+    public_pairs: int = option(2000, "labels: most database rows outside the train part that are public", POSITIVE)
+    image_net: EncoderConfig = option(_fine_tuned, "of images")
+    members: dict[str, EncoderConfig] = option(dict, "further image nets, averaged with the first")
+    seeds: int = option(1, "networks of each image net, averaged", Limits(1, 100))
+    text_net: EncoderConfig = option(_fine_tuned, "of texts")
+    loss: TripletForm = option(TripletForm.hinge, "of triplets")
+    margin: float = option(0.25, "beta, as a share of K", NOT_NEGATIVE)
+    triplet_weight: float = option(1.0, "of the triplets", NOT_NEGATIVE)
+    quantisation: Quantisation = option(Quantisation.code, "what a relaxed code is pulled to: its sign, or the answer")
+    quantisation_weight: float = option(10.0, "of that", NOT_NEGATIVE)
+    balance_weight: float = option(0.0, "of bits that are as often +1 as -1", NOT_NEGATIVE)
+    image_lr: float = option(3e-3, "learning rate of the hash head of images", RATE)
+    backbone_lr: float = option(3e-4, "learning rate of their backbone", RATE)
+    text_lr: float = option(2e-3, "learning rate of the text network", RATE)
+    weight_decay: float = option(1e-4, "of AdamW", Limits(0, 10.0))
+    batch_size: int = option(32, "of queried pairs", POSITIVE)
+    epochs: int = option(6, "more of them agree better with the target and transfer worse", POSITIVE)
+    augmentation: AugmentationConfig = option(AugmentationConfig, "random views")
+    adversarial: AdversaryConfig = option(AdversaryConfig, "adversarial training")

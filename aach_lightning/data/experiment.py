@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from aach_lightning.config.schema import RunConfig
-from aach_lightning.config.validate_split import validate_parts
+from aach_lightning.config.validate import validate_parts
 from aach_lightning.data.load import load_pairs
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs

@@ -12,7 +12,7 @@ from aach_lightning.runtime.files import write_json
 
 SCHEMA = "aach_lightning.result/3"
 READABLE = (SCHEMA, "aach_lightning.result/2")  # 2 knows of no ranked answers
-_ANSWER_BEFORE = {"name": "codes", "gallery": 1000, "k": 50}  # as conf/answer/codes.yaml has it
+_ANSWER_BEFORE = {"name": "codes", "gallery": 1000, "k": 50}  # the defaults of `answer`
 
 Direction = Literal["I2T", "T2I"]
 Query = Literal["clean", "noise", "attack", "white_box"]

@@ -2,18 +2,12 @@
 
 import re
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 from aach_lightning.config.choices import OnDamaged
-from aach_lightning.config.data import (
-    CocoConfig,
-    ContainerConfig,
-    DataConfig,
-    FolderConfig,
-    MirFlickrConfig,
-    NusWideConfig,
-)
+from aach_lightning.config.data import DATA, DataConfig
 from aach_lightning.errors import ConfigError
 
 _PACKS = (".mat", ".h5", ".hdf5", ".npy", ".txt")
@@ -29,34 +23,20 @@ class Kind:
         title: For people.
         key: The key that takes the path.
         recognise: Whether a path is of this kind, from names alone.
-        configure: Path, image size and what to do with damaged images, to the configuration of its reader.
     """
 
     option: str
     title: str
     key: str
     recognise: Callable[[Path], bool]
-    configure: Callable[[str, int, OnDamaged], DataConfig]
 
-
-def _pairs(root: str, size: int, damaged: OnDamaged) -> DataConfig:
-    return FolderConfig(name="pairs", root=root, image_size=size, words=1000, on_damaged=damaged)
-
-
-def _mirflickr(root: str, size: int, damaged: OnDamaged) -> DataConfig:
-    return MirFlickrConfig(name="mirflickr25k", root=root, image_size=size, tag_images=20, on_damaged=damaged)
-
-
-def _nuswide(root: str, size: int, damaged: OnDamaged) -> DataConfig:
-    return NusWideConfig(name="nuswide_tc21", root=root, image_size=size, labels=21, on_damaged=damaged)
-
-
-def _coco(root: str, size: int, damaged: OnDamaged) -> DataConfig:
-    return CocoConfig(name="mscoco", root=root, image_size=size, words=2026, caption_seed=0, on_damaged=damaged)
-
-
-def _container(path: str, size: int, damaged: OnDamaged) -> DataConfig:
-    return ContainerConfig(name="container", path=path, image_size=size, words=1000, on_damaged=damaged)
+    def configure(self, path: str, size: int, damaged: OnDamaged) -> DataConfig:
+        """The configuration of its reader, with the values of the choice `option`."""
+        chosen = DATA[self.option]
+        configured: DataConfig = chosen() if isinstance(chosen, type) else copy(chosen)
+        for key, value in ((self.key, path), ("image_size", size), ("on_damaged", damaged)):
+            setattr(configured, key, value)
+        return configured
 
 
 def _has(*places: str) -> Callable[[Path], bool]:
@@ -69,17 +49,16 @@ def _is_pack(path: Path) -> bool:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("pairs", "a folder with pairs.csv", "root", _has("pairs.csv"), _pairs),
-    Kind("mirflickr25k", "MIRFlickr-25K as distributed", "root", _has("mirflickr/meta", "meta/tags"), _mirflickr),
+    Kind("pairs", "a folder with pairs.csv", "root", _has("pairs.csv")),
+    Kind("mirflickr25k", "MIRFlickr-25K as distributed", "root", _has("mirflickr/meta", "meta/tags")),
     Kind(
         "nuswide_tc21",
         "NUS-WIDE as distributed (data=nuswide_tc10 reads it too)",
         "root",
         _has("ImageList/Imagelist.txt", "Imagelist.txt"),
-        _nuswide,
     ),
-    Kind("mscoco", "MS-COCO 2014 as distributed", "root", _has("annotations/instances_train2014.json"), _coco),
-    Kind("container", "a pack of .mat, .h5 or .npy files", "path", _is_pack, _container),
+    Kind("mscoco", "MS-COCO 2014 as distributed", "root", _has("annotations/instances_train2014.json")),
+    Kind("container", "a pack of .mat, .h5 or .npy files", "path", _is_pack),
 )
 """The first that recognises a path is taken."""
 

@@ -17,7 +17,7 @@ def named(config: Any, *keys: str) -> dict[str, Any]:
     Example:
         >>> from aach_lightning.config.surrogate import SurrogateConfig
         >>> named(SurrogateConfig(epochs=3, seeds=2), "epochs", "augmentation.flip")
-        {'epochs': 3, 'augmentation': {'flip': '???'}}
+        {'epochs': 3, 'augmentation': {'flip': True}}
     """
     found: dict[str, Any] = {}
     for key in keys:

@@ -9,7 +9,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from aach_lightning.config.choices import AnswerName
-from aach_lightning.config.mistakes import Mistakes
 from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.config.serving import ServeConfig, ServingConfig
 from aach_lightning.errors import AachError, ConfigError
@@ -35,7 +34,6 @@ def serve(config: RunConfig) -> None:
     from aach_lightning.targets.deployment import deployed_target, ensure_deployed
 
     serving = cast(ServeConfig, config).serving
-    check_serving(serving)
     if (name := config.answer.name) is not AnswerName.codes:
         raise ConfigError(f"answer={name}: a service answers with codes; attack.py answer={name} has a door that ranks")
     keys = keys_from_environment()
@@ -51,22 +49,6 @@ def serve(config: RunConfig) -> None:
     )
     limits = serving.limits
     listen(make_app(system, Accounts(keys, limits.quota, limits.rate, limits.burst), limits), serving)
-
-
-def check_serving(serving: ServingConfig) -> None:
-    """Check the limits.
-
-    Raises:
-        ConfigError: Lists every mistake.
-    """
-    found = Mistakes(serving)
-    limits = serving.limits
-    found.positive(*(f"limits.{name}" for name in vars(limits) if name != "quota"))
-    quota = limits.quota
-    found.need(quota is None or quota > 0, "limits.quota", quota, "must be null or greater than 0")
-    found.need(0 <= serving.port < 65536, "port", serving.port, "must lie in 0 to 65535")
-    if found:
-        raise ConfigError("the configuration has mistakes:\n" + "\n".join(f"  - serving.{one}" for one in found))
 
 
 def listen(app: Callable[..., Any], serving: ServingConfig) -> None:

@@ -17,7 +17,8 @@ from aach_lightning.config.data import (
     NusWideConfig,
     ScenesConfig,
 )
-from aach_lightning.config.schema import RunConfig, register_schemas
+from aach_lightning.config.method import METHODS
+from aach_lightning.config.schema import CHOICES, RunConfig, names, register_schemas
 from aach_lightning.config.split import chosen_sizes
 from aach_lightning.config.surrogate import (
     CustomMiningConfig,
@@ -37,7 +38,6 @@ from aach_lightning.config.target import (
     NoDefenceConfig,
     ResizeConfig,
 )
-from aach_lightning.config.validate_target import TARGETS
 from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 
@@ -64,7 +64,7 @@ GROUPS = {
     "trainer": "trainer",
     "logger": "logger",
 }
-OPTIONS = [(key, file.stem) for key, group in GROUPS.items() for file in sorted((CONF / group).glob("*.yaml"))]
+OPTIONS = [(key, name) for key, group in GROUPS.items() for name in names(group)]
 ROOTED = {
     "pairs": FolderConfig,
     "mirflickr25k": MirFlickrConfig,
@@ -106,8 +106,17 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_group_is_listed_here() -> None:
     # sweeps are read by W&B, plans by the benchmark
-    covered = {*GROUPS.values(), "experiment", "paths", "hydra", "sweep", "benchmark"}
-    assert {group for group in covered if "/" not in group} == {path.name for path in CONF.iterdir() if path.is_dir()}
+    covered = {
+        *GROUPS.values(),
+        "experiment",
+        "paths",
+        "hydra",
+        "hydra/launcher",
+        "sweep",
+        "benchmark",
+        "attack/search",
+    }
+    assert covered == {*CHOICES, *(str(file.parent.relative_to(CONF)) for file in CONF.glob("*/**/*.yaml"))}
 
 
 @pytest.mark.parametrize(("key", "option"), OPTIONS)
@@ -177,7 +186,7 @@ def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: 
     assert config.stage is Stage.target
 
 
-@pytest.mark.parametrize("method", sorted(set(TARGETS) - {"http", "checkpoint", "onnx", "torchscript"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"http", "checkpoint"}))
 def test_every_trained_method_has_the_protocol_of_the_field(method: str, folder: Path) -> None:
     config = checked_config(composed(f"experiment=mirflickr25k_{method}", f"data.root={folder}", name="train"))
     target, sizes = config.target, chosen_sizes(config.split)
@@ -229,7 +238,7 @@ def test_unknown_options_are_refused_with_those_there_are(override: str) -> None
     group = override.split("=")[0].split("@")[0]
     with pytest.raises(Exception, match="Could not find") as caught:
         composed(override)
-    assert all(file.stem in str(caught.value) for file in (CONF / group).glob("*.yaml"))
+    assert all(name in str(caught.value) for name in names(group))
 
 
 def test_values_reach_the_typed_configuration(compose_toy: Callable[..., RunConfig]) -> None:

@@ -230,7 +230,7 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ),
         (
             {"target.method": JDSHConfig(**{**JDSH, "image_weight": 0.0, "text_weight": 0.0, "joint_weight": 0.0})},
-            "target.method.image_weight + text_weight + joint_weight=0.0: at least one",
+            "target.method.image_weight + target.method.text_weight + target.method.joint_weight=0.0: at least one",
         ),
         ({"target.method": DGCPNConfig(**{**DGCPN, "alpha": -0.5})}, "target.method.alpha=-0.5: must lie in [0, 1]"),
         ({"target.method": DGCPNConfig(**{**DGCPN, "neighbours": 0})}, "target.method.neighbours=0: must be greater"),
@@ -302,8 +302,9 @@ def test_numbers_must_be_finite(config: RunConfig, value: float) -> None:
         ),
         *(
             ({"target.adversarial": replace(HARDENING, **{name: 0})}, f"target.adversarial.{name}=0: must be greater")
-            for name in ("epsilon", "text_epsilon", "steps", "step_size", "epochs", "lr")
+            for name in ("epsilon", "text_epsilon", "steps", "step_size", "epochs")
         ),
+        ({"target.adversarial": replace(HARDENING, lr=0.0)}, "target.adversarial.lr=0.0: must lie in (0, 10]"),
         ({"target.adversarial": replace(CMLA, pairs=0)}, "target.adversarial.pairs=0: must be greater than 0"),
         ({"target.adversarial": replace(CMLA, intra_weight=-1.0)}, "target.adversarial.intra_weight=-1.0: must be at"),
     ],
@@ -334,7 +335,7 @@ NES = NESConfig(samples=2, sigma=0.5, step_size=0.2, momentum=0.0)
         ({"attack.search": NES, "attack.search.step_size": NAN}, "attack.search.step_size=nan: must be greater"),
         ({"attack.search": NES, "attack.search.momentum": 1.0}, "attack.search.momentum=1.0: must lie in [0, 1)"),
         ({"attack.source": SourceName.surrogate}, "attack.queries=12: must be null under attack.source=surrogate"),
-        ({"attack.source": SourceName.target}, "attack.search=SquareConfig("),
+        ({"attack.source": SourceName.target}, "attack.search=SquareAttack: must be null under attack.source=target"),
     ],
 )
 def test_rules_of_searches(config: RunConfig, changes: dict[str, Any], line: str) -> None:
@@ -428,8 +429,8 @@ def test_encoder(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (line,) = mistakes(config)
     assert line == f"  - data.vocabulary={tmp_path / 'words.txt'}: must be null beside data.encoder"
     monkeypatch.setattr(encoders, "find_spec", lambda name: None)
-    _, last = mistakes(config)
-    assert last.endswith("needs the package sentence_transformers: pip install 'aach-lightning[sentence]'")
+    first, _ = mistakes(config)
+    assert first.endswith("needs the package sentence_transformers: pip install 'aach-lightning[sentence]'")
 
 
 def test_original_distributions(config: RunConfig, tmp_path: Path) -> None:
@@ -499,19 +500,14 @@ def test_sizes_of_lists(config: RunConfig) -> None:
             20,
             "answer.k=20: must lie in 1 to answer.gallery - 1 = 19; answer=ranks gives all of them",
         ),
-        (
-            AnswerName.topk,
-            20,
-            0,
-            "answer.k=0: must lie in 1 to answer.gallery - 1 = 19; answer=ranks gives all of them",
-        ),
+        (AnswerName.topk, 20, 0, "answer.k=0: must be greater than 0 and at most 1000000"),
     ]
     for name, gallery, k, line in cases:
         config.answer = AnswerConfig(name=name, gallery=gallery, k=k)
         assert mistakes(config) == [f"  - {line}"]
-        config.answer.name = AnswerName.codes
-        assert mistakes(config) == []
-    for name, gallery, k in ((AnswerName.ranks, 2, 0), (AnswerName.ranks, 65536, 50), (AnswerName.topk, 20, 19)):
+    config.answer = AnswerConfig(name=AnswerName.codes, gallery=20, k=20)
+    assert mistakes(config) == []
+    for name, gallery, k in ((AnswerName.ranks, 2, 50), (AnswerName.ranks, 65536, 50), (AnswerName.topk, 20, 19)):
         config.answer = AnswerConfig(name=name, gallery=gallery, k=k)
         assert mistakes(config) == []
 

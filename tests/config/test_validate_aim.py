@@ -42,11 +42,11 @@ def test_what_goes_together(compose_toy: Compose, overrides: tuple[str, ...]) ->
         ),
         (
             ("attack=dhta", "surrogate.quantisation=sign"),
-            "surrogate.quantisation, surrogate.quantisation_weight=sign, 10: must be code and greater than 0",
+            "surrogate.quantisation, surrogate.quantisation_weight=sign, 10.0: must be code and greater than 0",
         ),
         (
             ("attack=dhta", "surrogate.quantisation_weight=0"),
-            "surrogate.quantisation, surrogate.quantisation_weight=code, 0: must be code and greater than 0",
+            "surrogate.quantisation, surrogate.quantisation_weight=code, 0.0: must be code and greater than 0",
         ),
         (
             ("attack=dhta", "attack.query_anchor=true"),
@@ -55,7 +55,7 @@ def test_what_goes_together(compose_toy: Compose, overrides: tuple[str, ...]) ->
         (("attack=square", "attack.text_form=edits"), "attack.text_form=edits: needs attack.source=surrogate"),
         (
             ("attack=square", "attack/objective=target_code"),
-            "attack.objective=aach_lightning.attacks.objectives.target_code.TargetCode: needs attack.source=surrogate",
+            "attack.objective=TargetCode: needs attack.source=surrogate",
         ),
         (
             ("attack=square", "attack.universal=true", "attack/step=adam"),

@@ -9,7 +9,7 @@ from aach_lightning.config.choices import AnswerName, SplitRule
 from aach_lightning.config.data import ContainerConfig
 from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.config.split import SizesConfig, SplitConfig, chosen_sizes
-from aach_lightning.config.validate_split import split_mistakes, validate_parts
+from aach_lightning.config.validate import validate, validate_parts
 from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 
@@ -30,9 +30,14 @@ def config(valid: RunConfig) -> RunConfig:
 
 
 def set_split(config: RunConfig, **values: Any) -> list[str]:
+    """The mistakes that some values of the split bring."""
     for key, value in values.items():
         setattr(config.split, key, value)
-    return list(split_mistakes(config))
+    try:
+        validate(config)
+    except ConfigError as error:
+        return [line.removeprefix("  - ") for line in str(error).splitlines()[1:]]
+    return []
 
 
 TABLE = {"a": SizesConfig(query=5, train=30), "b": SizesConfig(query=20, train=45)}
@@ -49,7 +54,7 @@ TABLE = {"a": SizesConfig(query=5, train=30), "b": SizesConfig(query=20, train=4
             {"train": -1},
             ["split.train=-1: must be greater than 0", "budget.pairs=30: the M queried pairs come from the"],
         ),
-        ({"first_row": 2}, ["split.first_row=2: must be 0, 1 or null"]),
+        ({"first_row": 2}, ["split.first_row=2: must lie in 0 to 1, or null"]),
         ({"file": "nowhere"}, ["split.file=nowhere: must be an existing file or folder, or null"]),
         ({"query": 21}, ["data.pairs=60: must be at least split.query + split.train=61"]),
         (
@@ -67,7 +72,7 @@ TABLE = {"a": SizesConfig(query=5, train=30), "b": SizesConfig(query=20, train=4
         ({"rule": SplitRule.pack}, ["split.rule=pack: needs data=container", "split.query=10: must be null under"]),
         (
             {"rule": SplitRule.pack, "query": None, "train": 0},
-            ["split.rule=pack", "split.train=0: must be greater than 0"],
+            ["split.train=0: must be greater than 0", "split.rule=pack"],
         ),
         (
             {"query": None},
@@ -102,8 +107,8 @@ def test_a_file_stands_above_everything_else(config: RunConfig, tmp_path: Path) 
     assert set_split(config, query=1, train=1, rule=SplitRule.random) == []  # the budget is compared with the file's
 
 
-def test_a_pack(config: RunConfig) -> None:
-    config.data = ContainerConfig(name="x", path="x", image_size=32, words=10)
+def test_a_pack(config: RunConfig, tmp_path: Path) -> None:
+    config.data = ContainerConfig(name="x", path=str(tmp_path), image_size=32, words=10)
     assert set_split(config, rule=SplitRule.pack, query=None, train=None) == []
     assert set_split(config, train=1) == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw
 from scipy.io import savemat
 
 from aach_lightning.config.choices import OnDamaged
+from aach_lightning.config.schema import register_schemas
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers import command
@@ -198,14 +200,16 @@ def test_what_is_of_no_kind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.option)
 def test_read_as_the_option_would_read(kind: Kind) -> None:
-    """The values of a kind are those of conf/data, so that what was checked is what is trained on."""
+    """The values of a kind are those of the choice of `data`, so that what was checked is what is trained on."""
     config = asdict(kind.configure("somewhere", 224, OnDamaged.error))
     module, function = config.pop("_target_").rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), function))
-    option = OmegaConf.to_container(OmegaConf.load(CONF / "data" / f"{kind.option}.yaml"), resolve=False)
-    assert isinstance(option, dict)
-    assert option.pop("defaults")
-    assert config == {**option, kind.key: "somewhere"}
+    register_schemas()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("attack", [f"data={kind.option}"]).data)
+    assert isinstance(composed, dict)
+    del composed["_target_"]
+    assert config == {**composed, kind.key: "somewhere", "image_size": 224}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from aach_lightning.config.choices import CheckpointFormat, ConventionName
 from aach_lightning.config.method import CheckpointConfig
-from aach_lightning.config.validate_checkpoint import AVERAGE, BACKBONE, PAIRS, TOKENS
+from aach_lightning.config.rules_target import AVERAGE, BACKBONE, PAIRS, TOKENS
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.zoo.checkpoints.convention import CONVENTIONS
 from aach_lightning.zoo.checkpoints.files import given_files
