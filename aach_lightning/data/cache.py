@@ -6,7 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,12 @@ _PARALLEL_FROM = 512  # fewer images are decoded sooner than worker processes st
 
 
 def cached_images(
-    directory: Path, key: str, count: int, size: int, read: ReadImage, description: str
+    directory: Path,
+    key: str,
+    count: int,
+    size: int,
+    read: ReadImage | AbstractContextManager[ReadImage],
+    description: str,
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """Open the cache of `count` images, decoding them first where it is missing or damaged.
 
@@ -40,7 +45,7 @@ def cached_images(
         key: Hash of the content and of everything that decoding depends on.
         count: Number of images, N.
         size: Height and width in pixels.
-        read: Decodes one image.
+        read: Decodes one image; or a context that gives what does, entered only where images must be decoded.
         description: Shown beside the progress bar.
 
     Returns:
@@ -56,7 +61,8 @@ def cached_images(
     with FileLock(str(directory / f"{key}.lock")):
         meta = _verified(path, (count, 3, size, size))
         if meta is None:
-            meta = _build(path, (count, 3, size, size), read, description)
+            with read if isinstance(read, AbstractContextManager) else nullcontext(read) as ready:
+                meta = _build(path, (count, 3, size, size), ready, description)
     images: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     return images, {int(row): reason for row, reason in meta["damaged"].items()}
 

@@ -2,42 +2,26 @@
 
 import csv
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from aach_lightning.data.images import DECODER, decode_files
+from aach_lightning.config.data import FolderConfig
+from aach_lightning.data.images import content_of, decode_files
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import text_vectors
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.runtime.files import digest
 
 COLUMNS = ("id", "image", "text", "labels")
 MAX_CSV_BYTES = 2**30
 
 
-def folder_pairs(
-    *,
-    name: str,
-    root: str,
-    image_size: int,
-    words: int,
-    vocabulary: str | None,
-    encoder: str | None,
-    on_damaged: Literal["error", "skip"],
-    cache: str,
-) -> Pairs:
+def folder_pairs(*, cache: str, **options: Any) -> Pairs:
     """Read a folder of pairs.
 
     Args:
-        name: Name of the data set in results.
-        root: Folder with `pairs.csv`; image paths in it are relative to this folder and may not leave it.
-        image_size: Height and width of the decoded images in pixels.
-        words: Size of the vocabulary that is built from the texts where none is given.
-        vocabulary: Text file with one word a line, or None.
-        encoder: Makes embeddings of the texts, see `text_vectors`; None for bags of words.
-        on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
         cache: Folder for decoded images and embeddings.
+        **options: The keys of `FolderConfig`.
 
     Returns:
         The pairs, in the order of the file; texts are bags of words in {0, 1} or embeddings in [-1, 1].
@@ -46,41 +30,27 @@ def folder_pairs(
         ConfigError: If the folder, its pairs.csv or the encoder does not exist.
         DataError: If the table, an image or the encoder is damaged.
     """
-    folder = Path(root)
+    config = FolderConfig(**options)
+    folder = Path(config.root)
     ids, images, texts, labels = _read_table(folder)
     files = tuple(folder / image for image in images)
-    key = digest(DECODER.encode(), str(image_size).encode(), *(_content(file) for file in files))
-    decoded = decode_files(files, key=key, size=image_size, on_damaged=on_damaged, name=name, root=root, cache=cache)
-    keep = decoded.keep
-    kept_texts = [texts[row] for row in keep]
-    made = text_vectors(kept_texts, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
+    decoded = decode_files(
+        files,
+        key=content_of(files, config.image_size),
+        size=config.image_size,
+        on_damaged=config.on_damaged,
+        name=config.name,
+        root=config.root,
+        cache=cache,
+    )
+    kept = [texts[row] for row in decoded.keep]
+    made = text_vectors(kept, words=config.words, vocabulary=config.vocabulary, encoder=config.encoder, cache=cache)
     label_names = tuple(sorted({label for row in labels for label in row}))
     column = {label: position for position, label in enumerate(label_names)}
-    marks = np.zeros((len(keep), len(label_names)), dtype=np.uint8)
-    for position, row in enumerate(keep):
+    marks = np.zeros((len(kept), len(label_names)), dtype=np.uint8)
+    for position, row in enumerate(decoded.keep):
         marks[position, [column[label] for label in labels[row]]] = 1
-    names = tuple(ids[row] for row in keep)
-    return Pairs(
-        name=name,
-        names=names,
-        images=decoded.pixels,
-        texts=made.vectors,
-        labels=marks,
-        label_names=label_names,
-        words=made.words,
-        text_low=made.low,
-        text_high=made.high,
-        fingerprint=digest(
-            key.encode(),
-            keep.tobytes(),
-            "\n".join((*names, *made.words, *label_names)).encode(),
-            made.vectors.data,
-            marks.data,
-        ),
-        captions=tuple(kept_texts),
-        image_rows=decoded.image_rows,
-        skipped=decoded.skipped,
-    )
+    return decoded.pairs([ids[row] for row in decoded.keep], made, marks, label_names, kept)
 
 
 def _read_table(folder: Path) -> tuple[list[str], list[str], list[str], list[list[str]]]:
@@ -119,10 +89,3 @@ def _read_table(folder: Path) -> tuple[list[str], list[str], list[str], list[lis
     if not any(labels):
         raise DataError(f"{path}: no pair has a label; retrieval is measured by shared labels")
     return list(ids), images, texts, labels
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return digest(path.read_bytes()).encode()
-    except OSError:
-        return b"unreadable"

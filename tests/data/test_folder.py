@@ -249,7 +249,7 @@ def test_skipping_keeps_images_texts_and_labels_together(root: Path, caplog: pyt
 
 def test_not_one_image(root: Path) -> None:
     shutil.rmtree(root / "images")
-    with pytest.raises(DataError, match="not one of 4 images"):
+    with pytest.raises(DataError, match=r"4 of 4 images of data\.root=.* cannot be read"):
         read_folder(root, on_damaged="skip")
 
 

@@ -1,33 +1,17 @@
 """Texts and labels of a pack as N rows, whichever way round they lie."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import DataError
-from aach_lightning.readers.containers.variable import Numbers, Variable
+from aach_lightning.readers.containers.variable import Variable
 
 MAX_CLASSES = 10_000
 MAX_ENTRIES = 2**31
 """Of one matrix: 8 GiB of 4-byte numbers. HDF5 files of a few bytes can claim any shape."""
 _ROWS = 4096  # read at a time
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Text vectors.
-
-    Attributes:
-        vectors: uint8 in {0, 1} or float32, N x D.
-        low: Smallest value an entry may take.
-        high: Largest value an entry may take.
-    """
-
-    vectors: Numbers
-    low: float
-    high: float
 
 
 def counts(variable: Variable) -> set[int]:
@@ -65,18 +49,6 @@ def read_matrix(variable: Variable, count: int) -> NDArray[np.generic]:
         target = binary if real is None else real
         target[start : start + len(block)] = block
     return binary if real is None else real
-
-
-def read_texts(variable: Variable, count: int) -> Texts:
-    """Read text vectors; a bag of words keeps the range [0, 1], anything else its own.
-
-    Raises:
-        DataError: See `read_matrix`.
-    """
-    vectors = read_matrix(variable, count)
-    if vectors.dtype == np.uint8:
-        return Texts(vectors, 0.0, 1.0)
-    return Texts(vectors, float(np.min(vectors)), float(np.max(vectors)))
 
 
 def read_labels(variable: Variable, count: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Images of a pack, in blocks of rows, as uint8 of the size wanted."""
 
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from PIL import Image
 
 from aach_lightning.errors import DataError
 from aach_lightning.readers.containers.axes import Axes, choose_axes, possible_axes, sample
-from aach_lightning.readers.containers.source import open_variables
+from aach_lightning.readers.containers.files import open_variables
 from aach_lightning.readers.containers.variable import Variable
 from aach_lightning.runtime.files import disk_errors
 
@@ -98,27 +99,6 @@ class ReadPixels:
         return _resized(_bytes(values, f"{array.file}: {array.key}: image {start} (from 0)"), self.size)
 
 
-@dataclass
-class ReadUnplanned:
-    """As `ReadPixels`, for a cache that most likely is whole: how to read is only decided when the first row is asked.
-
-    Attributes:
-        arrays: File, key and number of images of each array.
-        size: Height and width in pixels.
-    """
-
-    arrays: tuple[tuple[Path, str, int], ...]
-    size: int
-    _reader: ReadPixels | None = field(default=None, repr=False)
-
-    def __call__(self, row: int) -> NDArray[np.uint8]:
-        """See `ReadPixels`."""
-        if self._reader is None:
-            plans = (plan_array(open_variables(file)[key], count) for file, key, count in self.arrays)
-            self._reader = ReadPixels(tuple(plans), self.size)
-        return self._reader(row)
-
-
 def _bytes(values: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values, dtype=np.uint8)
@@ -137,34 +117,31 @@ def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def unpacked(arrays: Sequence[tuple[Variable, int]], directory: Path) -> Iterator[tuple[PixelArray, ...]]:
-    """Plan arrays; those that their format only gives as a whole lie in `directory` as mapped files meanwhile.
+def pixel_reader(arrays: Sequence[tuple[Variable, int]], size: int, directory: Path) -> Iterator[ReadPixels]:
+    """Plan arrays and give their reader; to plan means to read a MATLAB 5 array as a whole.
 
-    Without that, every process would hold a whole MATLAB 5 array.
+    Those that their format only gives as a whole lie in `directory` as mapped files meanwhile: without that, every
+    process would hold them.
 
     Args:
         arrays: Variables and their number of images.
+        size: Height and width in pixels.
         directory: Folder for the files, which is deleted at the end; no other process may use it.
     """
     plans: list[PixelArray] = []
-    staged: list[Path] = []
     try:
         for variable, count in arrays:
             plan = plan_array(variable, count)
             if not variable.in_parts:
-                path = directory / f"{variable.key}-{len(staged)}.staged.npy"
-                staged.append(path)
+                path = directory / f"{variable.key}-{len(plans)}.staged.npy"
                 with disk_errors(path):
                     directory.mkdir(parents=True, exist_ok=True)
                     _stage(variable, plan, path)
                 plan = replace(plan, file=path, key=path.stem, axes=replace(plan.axes, row=0))
             plans.append(plan)
-        yield tuple(plans)
+        yield ReadPixels(tuple(plans), size)
     finally:
-        for path in staged:
-            path.unlink(missing_ok=True)
-        if staged and directory.is_dir():
-            directory.rmdir()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _stage(variable: Variable, plan: PixelArray, path: Path) -> None:

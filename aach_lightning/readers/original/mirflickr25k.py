@@ -1,90 +1,51 @@
 """MIRFlickr-25K (Huiskes and Lew, MIR 2008) from its official folders: photos, tags as bags of words, 24 labels."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aach_lightning.data.embeddings import sentence_embeddings
+from aach_lightning.config.data import MirFlickrConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.texts import unnamed
+from aach_lightning.data.texts import TextVectors, text_vectors
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.readers.original.counts import Count
 from aach_lightning.readers.original.files import find_part, read_lines, read_words
-from aach_lightning.readers.original.listing import Listing, listed_pairs
+from aach_lightning.readers.original.listing import Count, Listing, listed_pairs
 
 LABELS = (
-    "animals",
-    "baby",
-    "bird",
-    "car",
-    "clouds",
-    "dog",
-    "female",
-    "flower",
-    "food",
-    "indoor",
-    "lake",
-    "male",
-    "night",
-    "people",
-    "plant_life",
-    "portrait",
-    "river",
-    "sea",
-    "sky",
-    "structures",
-    "sunset",
-    "transport",
-    "tree",
-    "water",
+    *("animals", "baby", "bird", "car", "clouds", "dog", "female", "flower", "food"),
+    *("indoor", "lake", "male", "night", "people", "plant_life", "portrait", "river"),
+    *("sea", "sky", "structures", "sunset", "transport", "tree", "water"),
 )
 """The potential labels; the stricter ones, whose files end in _r1, are not used by the field."""
 FIELD_TAG_IMAGES = 20
 
 
-def mirflickr25k_pairs(
-    *,
-    name: str,
-    root: str,
-    image_size: int,
-    tag_images: int,
-    encoder: str | None = None,
-    on_damaged: Literal["error", "skip"],
-    cache: str,
-) -> Pairs:
+def mirflickr25k_pairs(*, cache: str, **options: Any) -> Pairs:
     """Read `mirflickr/im{n}.jpg`, `mirflickr/meta/tags/tags{n}.txt` and `annotations/<label>.txt`.
 
     Args:
-        name: Name of the data set in results.
-        root: Folder in which the two archives were unpacked (or the folder `mirflickr` with the annotations inside).
-        image_size: Height and width of the decoded images in pixels.
-        tag_images: A tag is kept if at least so many of all images have it; 20 gives the field's 1,386.
-        encoder: See `sentence_embeddings`, of all tags of an image in their order; None for bags of the kept tags.
-        on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
-        cache: Folder for decoded images.
+        cache: Folder for decoded images and embeddings.
+        **options: The keys of `MirFlickrConfig`; 20 `tag_images` give the field's 1,386 tags.
 
     Returns:
         The pairs with a kept tag and a label, by image number; texts are bags of the kept tags, the most frequent
-        first, in {0, 1}, or embeddings in [-1, 1].
+        first, in {0, 1}, or embeddings of all tags of an image in their order, in [-1, 1].
 
     Raises:
         ConfigError: If a part of the distribution, or the encoder, is missing.
         DataError: If a file is damaged or no tag is frequent enough.
     """
-    photos = Path(root) / "mirflickr" if (Path(root) / "mirflickr").is_dir() else Path(root)
-    tags = _read_tags(find_part(root, "the folder of the tags", "mirflickr/meta/tags", "meta/tags"))
-    numbers = sorted(tags)
+    config = MirFlickrConfig(**options)
+    root, most = Path(config.root), config.tag_images
+    photos = root / "mirflickr" if (root / "mirflickr").is_dir() else root
+    tags = _read_tags(find_part(config.root, "the folder of the tags", "mirflickr/meta/tags", "meta/tags"))
     places = [f"{inside}{folder}" for inside in ("", "mirflickr/") for folder in _ANNOTATIONS]
-    annotations = find_part(root, "the folder of the annotations", *places)
-    frequency = Counter(tag for found in tags.values() for tag in found)
-    ranked = sorted(frequency.items(), key=lambda item: (-item[1], item[0]))
-    words = tuple(tag for tag, count in ranked if count >= tag_images)
-    if not words:
-        most = ranked[0][1] if ranked else 0
-        raise DataError(f"data.tag_images={tag_images}: no tag in data.root={root} occurs with more than {most} images")
+    annotations = find_part(config.root, "the folder of the annotations", *places)
+    numbers = sorted(tags)
+    words = _frequent(tags.values(), config)
     row_of = {number: row for row, number in enumerate(numbers)}
     column_of = {word: column for column, word in enumerate(words)}
     texts = np.zeros((len(numbers), len(words)), dtype=np.uint8)
@@ -98,34 +59,41 @@ def mirflickr25k_pairs(
         foreign.update(number for number in marked if number not in row_of)
     tagged, labelled = texts.any(1), labels.any(1)
     keep = np.flatnonzero(tagged & labelled)
-    usual = tag_images == FIELD_TAG_IMAGES
+    usual = most == FIELD_TAG_IMAGES
     kept = [numbers[row] for row in keep]
     captions = [" ".join(tags[number]) for number in kept]
-    vectors: NDArray[np.generic] = texts[keep]
-    low, names = 0.0, words
-    if encoder is not None and captions:
-        vectors = sentence_embeddings(captions, encoder, Path(cache))
-        low, names = -1.0, unnamed(vectors.shape[1])
+    vectors = TextVectors(texts[keep], words, 0.0, 1.0)
+    if config.encoder is not None and captions:
+        vectors = text_vectors(captions, words=0, vocabulary=None, encoder=config.encoder, cache=cache)
     listing = Listing(
         names=[f"im{number}" for number in kept],
         files=[f"im{number}.jpg" for number in kept],
         texts=vectors,
         labels=labels[keep],
-        words=names,
         label_names=LABELS,
         captions=captions,
         counts=[
             Count("images with a file of tags", len(numbers), 25_000),
             Count("annotated images without a file of tags", len(foreign), 0),
-            Count(f"tags that at least {tag_images} images have", len(words), 1_386 if usual else None),
+            Count(f"tags that at least {most} images have", len(words), 1_386 if usual else None),
             Count("images without a kept tag", int((~tagged).sum())),
             Count("images with a kept tag but without a label", int((tagged & ~labelled).sum())),
             Count("pairs with a kept tag and a label", len(keep), 20_015 if usual else None),
         ],
-        text_low=low,
     )
-    files = [f"{photos}/{file}" for file in listing.files]
-    return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+    return listed_pairs(listing, [f"{photos}/{file}" for file in listing.files], config, cache)
+
+
+def _frequent(tags: Iterable[Sequence[str]], config: MirFlickrConfig) -> tuple[str, ...]:
+    frequency = Counter(tag for found in tags for tag in found)
+    ranked = sorted(frequency.items(), key=lambda item: (-item[1], item[0]))
+    words = tuple(tag for tag, count in ranked if count >= config.tag_images)
+    if not words:
+        raise DataError(
+            f"data.tag_images={config.tag_images}: no tag in data.root={config.root} occurs with more than "
+            f"{ranked[0][1] if ranked else 0} images"
+        )
+    return words
 
 
 _ANNOTATIONS = ("annotations", "mirflickr25k_annotations_v080")

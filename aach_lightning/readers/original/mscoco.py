@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from aach_lightning.config.data import CocoConfig
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.texts import text_vectors
+from aach_lightning.data.texts import TextVectors, text_vectors
 from aach_lightning.errors import DataError
-from aach_lightning.readers.original.counts import Count
 from aach_lightning.readers.original.files import find_part, relative_image
-from aach_lightning.readers.original.listing import Listing, listed_pairs
+from aach_lightning.readers.original.listing import Count, Listing, listed_pairs
 from aach_lightning.readers.original.remembered import remembered
 from aach_lightning.runtime.files import digest
 
@@ -38,30 +38,12 @@ class _Photo:
     captions: dict[int, str] = field(default_factory=dict)
 
 
-def mscoco_pairs(
-    *,
-    name: str,
-    root: str,
-    image_size: int,
-    words: int,
-    vocabulary: str | None,
-    encoder: str | None,
-    caption_seed: int,
-    on_damaged: Literal["error", "skip"],
-    cache: str,
-) -> Pairs:
+def mscoco_pairs(*, cache: str, **options: Any) -> Pairs:
     """Read `annotations/{instances,captions}_{train,val}2014.json`, `train2014/` and `val2014/`.
 
     Args:
-        name: Name of the data set in results.
-        root: Folder in which the archives were unpacked.
-        image_size: Height and width of the decoded images in pixels.
-        words: Size of the vocabulary that is built from the chosen captions where none is given.
-        vocabulary: Text file with one word a line, or None.
-        encoder: Makes embeddings of the captions, see `text_vectors`; None for bags of words.
-        caption_seed: Chooses the one caption of each image; that of one image does not depend on the others.
-        on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
         cache: Folder for decoded images and embeddings.
+        **options: The keys of `CocoConfig`. Which caption of an image is chosen does not depend on the others.
 
     Returns:
         The pairs with a label and a text (for a bag of words, a word of the vocabulary), train2014 before val2014, each
@@ -71,14 +53,14 @@ def mscoco_pairs(
         ConfigError: If a part of the distribution or the encoder is missing.
         DataError: If a file or the encoder is damaged.
     """
+    config = CocoConfig(**options)
+    root, seed = config.root, config.caption_seed
     parts = [_find_part(root, part) for part in ("train2014", "val2014")]
     lists = [path for part in parts for path in (part.instances, part.captions)]
-    options = [PARSER, [str(part.folder) for part in parts], caption_seed]
-    read = remembered(Path(cache), lists, options, partial(_parse, root, parts, caption_seed))
-    listing = _with_texts(read, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
-    folder = Path(root)
-    files = [f"{folder}/{file}" for file in listing.files]
-    return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+    dependencies = [PARSER, [str(part.folder) for part in parts], seed]
+    read = remembered(Path(cache), lists, dependencies, partial(_parse, root, parts, seed))
+    listing = _with_texts(read, config, cache)
+    return listed_pairs(listing, [f"{Path(root)}/{file}" for file in listing.files], config, cache)
 
 
 def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
@@ -101,9 +83,8 @@ def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
     return Listing(
         names=[PurePosixPath(photo.file).stem for photo in captioned.values()],
         files=[photo.file for photo in captioned.values()],
-        texts=np.zeros((len(captioned), 0), np.uint8),
+        texts=TextVectors(np.zeros((len(captioned), 0), np.uint8), (), 0.0, 1.0),
         labels=labels,
-        words=(),
         label_names=columns,
         captions=[choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()],
         counts=[
@@ -115,27 +96,26 @@ def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
     )
 
 
-def _with_texts(read: Listing, *, words: int, vocabulary: str | None, encoder: str | None, cache: str) -> Listing:
+def _with_texts(read: Listing, config: CocoConfig, cache: str) -> Listing:
     """The pairs whose caption says something: a word of the vocabulary, or anything at all where it is embedded."""
-    texts = text_vectors(read.captions, words=words, vocabulary=vocabulary, encoder=encoder, cache=cache)
+    texts = text_vectors(
+        read.captions, words=config.words, vocabulary=config.vocabulary, encoder=config.encoder, cache=cache
+    )
     keep = np.flatnonzero(texts.vectors.any(1))
     kept = keep.tolist()
-    unread = "is blank" if encoder else "has no word of the vocabulary"
+    unread = "is blank" if config.encoder else "has no word of the vocabulary"
     return replace(
         read,
         names=[read.names[row] for row in kept],
         files=[read.files[row] for row in kept],
-        texts=texts.vectors[keep],
+        texts=replace(texts, vectors=texts.vectors[keep]),
         labels=read.labels[keep],
-        words=texts.words,
         captions=[read.captions[row] for row in kept],
         counts=[
             *read.counts,
             Count(f"those whose caption {unread}", len(read.captions) - len(keep)),
             Count("pairs with a label and a text", len(keep), 122_218),
         ],
-        text_low=texts.low,
-        text_high=texts.high,
     )
 
 

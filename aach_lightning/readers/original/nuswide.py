@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aach_lightning.config.data import NusWideConfig
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.texts import TextVectors
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.readers.original.counts import Count
 from aach_lightning.readers.original.files import (
     find_part,
     parse_marks,
@@ -21,7 +22,7 @@ from aach_lightning.readers.original.files import (
     read_words,
     relative_image,
 )
-from aach_lightning.readers.original.listing import Listing, listed_pairs
+from aach_lightning.readers.original.listing import Count, Listing, listed_pairs
 from aach_lightning.readers.original.remembered import remembered
 
 log = logging.getLogger(__name__)
@@ -34,21 +35,15 @@ FIELD_PAIRS = {21: 190_421, 10: 181_365}
 """Those that have a text too."""
 
 
-def nuswide_pairs(
-    *, name: str, root: str, image_size: int, labels: int, on_damaged: Literal["error", "skip"], cache: str
-) -> Pairs:
+def nuswide_pairs(*, cache: str, **options: Any) -> Pairs:
     r"""Read `ImageList/Imagelist.txt`, `Groundtruth/AllLabels/Labels_*.txt` and `NUS_WID_Tags/AllTags1k.txt`.
 
     The makers distribute lists and addresses, not photos; wherever these come from, they are looked for in `Flickr/`,
     `images/` and the folder itself, in the folders of the list (`actor\0001_2124494179.jpg`) or all in one.
 
     Args:
-        name: Name of the data set in results.
-        root: Folder in which the archives were unpacked.
-        image_size: Height and width of the decoded images in pixels.
-        labels: How many of the labels are kept, C: those that most of the listed images have.
-        on_damaged: Stop at missing or damaged images, or leave their pairs out and count them.
         cache: Folder for decoded images.
+        **options: The keys of `NusWideConfig`.
 
     Returns:
         The pairs with a kept label and a tag, in the order of the list; texts are bags of tags in {0, 1}.
@@ -57,13 +52,14 @@ def nuswide_pairs(
         ConfigError: If a part of the distribution is missing or there are fewer labels.
         DataError: If a file is damaged or its length is not that of the list of images.
     """
+    config = NusWideConfig(**options)
+    name, root, labels = config.name, config.root, config.labels
     lists = _find_lists(name, root)
     if len(lists.concepts) < labels:
         raise ConfigError(f"data.labels={labels}: NUS-WIDE in data.root={root} has {len(lists.concepts)} labels")
     listing = remembered(Path(cache), lists.all, [PARSER, labels], partial(_parse, lists, labels))
     log.info("%s: the %d most frequent labels are %s", name, labels, ", ".join(listing.label_names))
-    files = _find_images(root, listing.files)
-    return listed_pairs(listing, files, name=name, root=root, image_size=image_size, on_damaged=on_damaged, cache=cache)
+    return listed_pairs(listing, _find_images(root, listing.files), config, cache)
 
 
 @dataclass(frozen=True)
@@ -109,9 +105,8 @@ def _parse(lists: _Lists, labels: int) -> Listing:
     return Listing(
         names=[str(path.with_suffix("")) for path in kept],
         files=[str(path) for path in kept],
-        texts=texts,
+        texts=TextVectors(texts, words, 0.0, 1.0),
         labels=marks[keep],
-        words=words,
         label_names=label_names,
         captions=[" ".join(words[column] for column in np.flatnonzero(row)) for row in texts],
         counts=[

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aach_lightning.data.texts import TextVectors
 from aach_lightning.errors import DataError
-from aach_lightning.readers.original.counts import Count
-from aach_lightning.readers.original.listing import Listing
+from aach_lightning.readers.original.listing import Count, Listing
 from aach_lightning.runtime.files import digest, digest_json, write_atomically
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,12 @@ def remembered(cache: Path, files: Sequence[Path], options: Sequence[Any], parse
 def _save(path: Path, stamps: list[list[int]], listing: Listing) -> None:
     words = {
         "stamps": stamps,
-        **{key: list(getattr(listing, key)) for key in ("names", "files", "words", "label_names", "captions")},
+        "words": listing.texts.words,
+        **{key: list(getattr(listing, key)) for key in ("names", "files", "label_names", "captions")},
         "counts": [astuple(count) for count in listing.counts],
     }
     text = np.frombuffer(json.dumps(words).encode(), np.uint8)
-    arrays: dict[str, Any] = {"text": text, "texts": _packed(listing.texts), "labels": _packed(listing.labels)}
+    arrays: dict[str, Any] = {"text": text, "texts": _packed(listing.texts.vectors), "labels": _packed(listing.labels)}
     write_atomically(path, lambda file: np.savez(file, hash=np.array(_hash(arrays.values())), **arrays))
 
 
@@ -77,12 +78,15 @@ def _load(path: Path, stamps: list[list[int]]) -> Listing | None:
     words = json.loads(arrays["text"].tobytes())
     if words["stamps"] != stamps:
         return None
+    texts, labels = (
+        np.unpackbits(arrays[key], axis=1, count=len(words[names]))
+        for key, names in (("texts", "words"), ("labels", "label_names"))
+    )
     return Listing(
         names=words["names"],
         files=words["files"],
-        texts=np.unpackbits(arrays["texts"], axis=1, count=len(words["words"])),
-        labels=np.unpackbits(arrays["labels"], axis=1, count=len(words["label_names"])),
-        words=tuple(words["words"]),
+        texts=TextVectors(texts, tuple(words["words"]), 0.0, 1.0),
+        labels=labels,
         label_names=tuple(words["label_names"]),
         captions=words["captions"],
         counts=[Count(*count) for count in words["counts"]],

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.errors import DataError
-from aach_lightning.readers.containers.text_lists import open_npy
+from aach_lightning.readers.containers.files import open_npy
 from aach_lightning.readers.containers.variable import LoadedVariable, Variable
 from aach_lightning.readers.foreign.checks import file_kind
 from aach_lightning.readers.foreign.guard import foreign_variables

@@ -15,11 +15,11 @@ from scipy.io import savemat
 
 from aach_lightning.errors import DataError
 from aach_lightning.readers.containers.axes import Axes, choose_axes, is_lying, possible_axes, roughness
+from aach_lightning.readers.containers.files import open_variables
 from aach_lightning.readers.containers.matrices import read_labels, read_matrix
 from aach_lightning.readers.containers.part_rows import read_rows
 from aach_lightning.readers.containers.reader import container_pairs
 from aach_lightning.readers.containers.roles import Part, find_parts, read_key
-from aach_lightning.readers.containers.source import open_variables
 from aach_lightning.readers.containers.variable import LoadedVariable
 
 FLICKR = Path(__file__).parents[3].parent / "shared" / "data" / "flickr8k24"
@@ -103,8 +103,8 @@ def test_any_keys_and_shapes_give_an_error_or_parts_that_agree(shapes: dict[str,
     assert parts
     for part in parts:
         count = len(part.labels)
-        assert part.texts is not None
-        assert len(part.texts.vectors) == count > 0
+        assert part.vectors is not None
+        assert len(part.vectors) == count > 0
         assert count in (part.images.shape[0], part.images.shape[-1])
         assert 3 in part.images.shape
 
@@ -125,8 +125,8 @@ def test_the_number_of_pairs_is_right_or_refused(
     part = Part("", images, variable(texts.T if turn else texts), variable(labels))
     rows = read_rows(part)  # 11 and 13 columns differ from each other and from all sizes, so nothing is ambiguous
     assert rows.labels.shape == (count, 13)
-    assert rows.texts is not None
-    assert np.array_equal(rows.texts.vectors, texts)
+    assert rows.vectors is not None
+    assert np.array_equal(rows.vectors, texts)
     assert Axes(order.index(0), [axis for axis in order if axis].index(1)) in possible_axes(images)[count]
 
 

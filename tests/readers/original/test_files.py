@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import aach_lightning.readers.original
 from aach_lightning.errors import ConfigError, DataError
-from aach_lightning.readers.original.counts import Count, log_counts
 from aach_lightning.readers.original.files import find_part, parse_marks, read_lines, read_words, relative_image
+from aach_lightning.readers.original.listing import Count, log_counts
 
 
 def test_lines_keep_blank_ones_between_but_not_at_the_end(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.data.texts import TextVectors
 from aach_lightning.errors import DataError
 from aach_lightning.readers.original import mscoco, nuswide
-from aach_lightning.readers.original.counts import Count
-from aach_lightning.readers.original.listing import Listing
+from aach_lightning.readers.original.listing import Count, Listing
 from aach_lightning.readers.original.remembered import remembered
 
 Write = Callable[[Path, int], None]
@@ -22,12 +22,12 @@ Write = Callable[[Path, int], None]
 
 def listing(rows: int = 5) -> Listing:
     generator = np.random.default_rng(rows)
+    words = tuple(f"word {column}" for column in range(11))
     return Listing(
         names=[f"pair {row}" for row in range(rows)],
         files=[f"folder/{row}.jpg" for row in range(rows)],
-        texts=(generator.random((rows, 11)) < 0.5).astype(np.uint8),
+        texts=TextVectors((generator.random((rows, 11)) < 0.5).astype(np.uint8), words, 0.0, 1.0),
         labels=(generator.random((rows, 3)) < 0.5).astype(np.uint8),
-        words=tuple(f"word {column}" for column in range(11)),
         label_names=("a", "b", "ç"),
         captions=[f"a caption\n{row} \ud800" for row in range(rows)],
         counts=[Count("pairs", rows, 7), Count("others", 0)],
@@ -35,12 +35,12 @@ def listing(rows: int = 5) -> Listing:
 
 
 def assert_equal(found: Listing, expected: Listing) -> None:
-    for key in ("texts", "labels"):
-        assert getattr(found, key).dtype == np.uint8
-        np.testing.assert_array_equal(getattr(found, key), getattr(expected, key))
+    for read, written in ((found.texts.vectors, expected.texts.vectors), (found.labels, expected.labels)):
+        assert read.dtype == np.uint8
+        np.testing.assert_array_equal(read, written)
     for key in ("names", "files", "captions", "counts"):
         assert list(getattr(found, key)) == list(getattr(expected, key))
-    assert (found.words, found.label_names) == (expected.words, expected.label_names)
+    assert (found.texts.words, found.label_names) == (expected.texts.words, expected.label_names)
 
 
 class Parse:

@@ -1,15 +1,19 @@
-"""All variables of a file or of the files of one folder."""
+"""All variables of the files of a pack: HDF5 and MATLAB, one array a .npy file, one image or row of labels a line."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.containers.roles import read_key
-from aach_lightning.readers.containers.text_lists import open_lines, open_npy
-from aach_lightning.readers.containers.variable import Variable
+from aach_lightning.readers.containers.variable import LoadedVariable, Variable
 from aach_lightning.readers.foreign.checks import file_kind
 from aach_lightning.readers.foreign.guard import foreign_variables
 
+MAX_TEXT_BYTES = 2**30
 _SUFFIXES = (".mat", ".h5", ".hdf5", ".npy", ".txt")
 
 
@@ -69,3 +73,48 @@ def _open(file: Path) -> Mapping[str, Variable]:
         f"{file}: neither HDF5 (MATLAB v7.3), nor MATLAB 5, nor .npy, nor a .txt list by its first bytes. It may be a "
         f"truncated or wrong download."
     )
+
+
+def open_npy(path: Path) -> dict[str, Variable]:
+    """Map one .npy file; its key is the file's stem.
+
+    Raises:
+        DataError: If it is damaged or holds pickled objects, which could run code.
+    """
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy's parser of a damaged header raises almost anything
+        reason = "it holds pickled objects, which could run code" if "bject" in str(error) else str(error)
+        raise DataError(f"{path}: refused: {reason}") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biufU":
+        raise DataError(f"{path}: holds {getattr(values, 'dtype', 'an archive')}; needed are numbers or strings")
+    return {path.stem: LoadedVariable(path, path.stem, values)}
+
+
+def open_lines(path: Path) -> dict[str, Variable]:
+    """Read a .txt file: numbers where every line is one row of numbers of the same length, else strings.
+
+    Raises:
+        DataError: If it is not UTF-8 or larger than 1 GiB.
+    """
+    if path.stat().st_size > MAX_TEXT_BYTES:
+        raise DataError(f"{path}: {path.stat().st_size:,} bytes, more than {MAX_TEXT_BYTES:,} allowed")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {error}") from error
+    values = _numbers(lines)
+    if values is None:
+        values = np.array(lines, dtype=object)
+    return {path.stem: LoadedVariable(path, path.stem, values)}
+
+
+def _numbers(lines: list[str]) -> NDArray[Any] | None:
+    rows = [line.replace(",", " ").split() for line in lines]
+    width = len(rows[0]) if rows else 0
+    if not width or any(len(row) != width for row in rows):
+        return None
+    try:
+        return np.array(rows, dtype=np.float32)
+    except ValueError:
+        return None
