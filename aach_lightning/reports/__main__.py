@@ -7,26 +7,32 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 
 from aach_lightning.errors import AachError, DataError, StoreError
 from aach_lightning.reports.build import build
-from aach_lightning.reports.card_commands import add_card_commands, run_leaderboard, run_verify
-from aach_lightning.reports.collect import Collection, collect
+from aach_lightning.reports.collect import Collection, Progress, collect
 from aach_lightning.reports.curves import MOST_BLOCKS, save_curves
 from aach_lightning.reports.export import write_csv, write_parquet
 from aach_lightning.reports.frame import COLUMNS
-from aach_lightning.reports.jobs import NEVER_STARTED
-from aach_lightning.reports.summary import block_keys, replicate_keys, summarise
-from aach_lightning.reports.summary_table import show_summary
+from aach_lightning.reports.leaderboard import (
+    IN_TERMINAL,
+    ORDERS,
+    card_files,
+    leaderboard_sheet,
+    make_leaderboard,
+    save_leaderboard,
+)
+from aach_lightning.reports.naming import block_keys, replicate_keys
+from aach_lightning.reports.summary import summarise
+from aach_lightning.reports.summary_table import say, sheet_table, show_gaps, show_summary
 from aach_lightning.reports.text import printable
+from aach_lightning.reports.verify import verify
 
-FAILED, INCOMPLETE, INTERRUPTED = 1, 3, 130
-_WAITING = 20  # jobs of a sweep that was stopped early are all alike
+FAILED, INCOMPLETE, REFUTED, INTERRUPTED = 1, 3, 4, 130
 _MANY = 200  # files from which reading them takes a second
 
-_EPILOG = f"""
+_COLLECT = f"""
 DIR is a sweep's folder (outputs/sweeps/NAME), a folder of runs, an artifact
 store, or a folder above any of them. A run found twice counts once. Jobs that
 left no result are listed.
@@ -48,9 +54,7 @@ exit status: 0; {FAILED} after an error; {INCOMPLETE} when a file named result.j
 read and everything else was written. Jobs without a result change no status:
 they may still run.
 """
-
-
-_PAGE_EPILOG = f"""
+_BUILD = f"""
 DIR holds runs, sweeps (outputs/sweeps/NAME) or benchmarks (outputs/benchmark),
 at any depth. A run, and a card of the same run, count once. What is missing is
 shown as missing. The same files give the same page.
@@ -65,37 +69,67 @@ files written:
 exit status: 0; {FAILED} after an error; {INCOMPLETE} when a result, a card, curves or a gallery
 could not be read and everything else was written.
 """
+_BOARD = f"""
+A card stays out, with the reason, if it cannot be read, if it spent more
+queries than its budget, changed an entry by more than its epsilon after
+rounding to 8 bits, or was measured on another split than the others.
+
+files written:
+  leaderboard.html  a page that loads nothing; click a header to sort
+  leaderboard.md, .tex (booktabs), .csv
+
+exit status: 0; {INCOMPLETE} when a card stays out.
+"""
+_VERIFY = f"""
+The benchmark saves what is needed with evaluation.save_adversarial=true. The
+target is found in the store, or trained again; OVERRIDES come after those of
+the card, such as data.root=DIR where the data lie elsewhere.
+
+exit status: 0 when the card holds; {REFUTED} when it does not.
+"""
 
 
 def command_line() -> argparse.ArgumentParser:
     """What can be asked for."""
     parser = argparse.ArgumentParser(prog="python -m aach_lightning.reports", description="Reports on many runs.")
     commands = parser.add_subparsers(dest="command", required=True)
-    collecting = commands.add_parser(
-        "collect",
-        help="gather a sweep into one table, with means and intervals over seeds",
-        description="Gather every result.json below DIR into tables and curves.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+
+    def command(
+        run: Callable[..., int], name: str, short: str, description: str, epilog: str
+    ) -> argparse.ArgumentParser:
+        form = argparse.RawDescriptionHelpFormatter
+        added = commands.add_parser(name, help=short, description=description, epilog=epilog, formatter_class=form)
+        added.set_defaults(run=run)
+        return added
+
+    short = "gather a sweep into one table, with means and intervals over seeds"
+    collecting = command(
+        _collect, "collect", short, "Gather every result.json below DIR into tables and curves.", _COLLECT
     )
-    building = commands.add_parser(
-        "build",
-        help="make a page of runs, sweeps and benchmarks, with tables and figures for a paper",
-        description="Make one self-contained page of everything below DIR.",
-        epilog=_PAGE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_card_commands(commands)
-    for command, default in ((collecting, "DIR"), (building, "DIR/report")):
-        command.add_argument("folder", metavar="DIR", type=Path, help="where the runs are")
-        command.add_argument("--to", type=Path, metavar="FOLDER", help=f"where the files go (default: {default})")
-        command.add_argument(
+    short = "make a page of runs, sweeps and benchmarks, with tables and figures for a paper"
+    building = command(_build, "build", short, "Make one self-contained page of everything below DIR.", _BUILD)
+    for added, default in ((collecting, "DIR"), (building, "DIR/report")):
+        added.add_argument("folder", metavar="DIR", type=Path, help="where the runs are")
+        added.add_argument("--to", type=Path, metavar="FOLDER", help=f"where the files go (default: {default})")
+        added.add_argument(
             "--over",
             default="seed",
             metavar="KEYS",
             help="configuration keys whose combinations are the replicates, such as seed,target.seed (default: seed); "
             "everything else that varies gets tables of its own",
         )
+    described = "One table over targets, data sets and defences, from the cards of benchmarks."
+    board = command(_leaderboard, "leaderboard", "gather cards of many benchmarks into one table", described, _BOARD)
+    board.add_argument("places", metavar="PLACE", type=Path, nargs="+", help="cards, or folders of benchmarks")
+    board.add_argument("--to", type=Path, default=Path("outputs/leaderboard"), metavar="FOLDER", help="where files go")
+    board.add_argument("--sort", choices=ORDERS, default="map", help="within equal data and target (default: map)")
+    board.add_argument("--split", metavar="HASH", help="the split that counts (default: the most frequent one)")
+    described = "Show the saved adversarial queries of a card to its target, and compare MAP and bounds."
+    check = command(_verify, "verify", "measure a card again on its saved adversarial queries", described, _VERIFY)
+    check.add_argument("card", metavar="CARD", type=Path, help="a JSON file of a benchmark's folder cards")
+    check.add_argument("--adversarial", type=Path, metavar="FOLDER", help="its queries (default: beside the card)")
+    check.add_argument("--tolerance", type=float, default=1e-3, help="largest difference of MAP (default: 0.001)")
+    check.add_argument("overrides", metavar="OVERRIDES", nargs="*", help="as attack.py takes them")
     return parser
 
 
@@ -104,33 +138,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_line().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
-        if options.command == "verify":
-            return run_verify(options, console)
-        if options.command == "leaderboard":
-            return run_leaderboard(options, console, errors)
-        if options.command == "build":
-            return _build(options.folder, options.to or options.folder / "report", options.over, console, errors)
-        return _collect(options.folder, options.to or options.folder, options.over, console, errors)
-    except StoreError as error:
-        _explain(f"{error} Here this is --to.", errors)
+        return int(options.run(options, console, errors))
     except AachError as error:
-        _explain(str(error), errors)
+        hint = " Here this is --to." if isinstance(error, StoreError) else ""
+        errors.print("[bold red]error:[/] ", end="")
+        say(f"{error}{hint}", errors)
     except KeyboardInterrupt:
         errors.print("interrupted")
         return INTERRUPTED
     return FAILED
 
 
-def _explain(message: str, errors: Console) -> None:
-    errors.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True, highlight=False)
-
-
-def _check_destination(to: Path) -> None:
-    if to.exists() and not to.is_dir():
+def _destination(options: argparse.Namespace, default: Path) -> Path:
+    to: Path = options.to or default
+    if to.exists() and not to.is_dir() and options.to:
         raise DataError(f"--to={to}: must be a folder, this is a file")
+    return to
 
 
-def _bar(errors: Console) -> Callable[[list[Path]], Iterator[Path]]:
+def _bar(errors: Console) -> Progress:
     def progress(files: Sequence[Path]) -> Iterator[Path]:
         quiet = len(files) < _MANY or not errors.is_terminal
         yield from track(files, "reading results", console=errors, transient=True, disable=quiet)
@@ -138,91 +164,79 @@ def _bar(errors: Console) -> Callable[[list[Path]], Iterator[Path]]:
     return progress
 
 
-def _build(folder: Path, to: Path, over: str, console: Console, errors: Console) -> int:
-    _check_destination(to)
+def _build(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    to = _destination(options, options.folder / "report")
     with errors.status("drawing the page") if errors.is_terminal else nullcontext():
-        report = build(folder, to, over, _bar(errors))
-    _show_gaps(report.found, errors)
-    for _, reason in report.skipped[len(report.found.skipped) :]:
-        errors.print(printable(f"skipped: {reason}"), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(report.found.configs):,} runs, {len(report.cards):,} benchmark cards", highlight=False)
+        report = build(options.folder, to, options.over, _bar(errors))
+    show_gaps(report.found, errors)
+    for _, reason in report.skipped:
+        say(f"skipped: {reason}", errors)
+    say(f"{len(report.found.configs):,} runs, {len(report.cards):,} benchmark cards", console)
     for name, path in (("tables", to / "tables"), ("figures", to / "figures"), ("page", report.page)):
-        console.print(f"{name + ':':8} {printable(str(path))}", markup=False, soft_wrap=True, highlight=False)
-    return INCOMPLETE if report.skipped else 0
+        say(f"{name + ':':8} {path}", console)
+    return INCOMPLETE if report.found.skipped or report.skipped else 0
 
 
-def _collect(folder: Path, to: Path, over_text: str, console: Console, errors: Console) -> int:
-    if to != folder:
-        _check_destination(to)
-    found = collect(folder, _bar(errors))
-    _show_gaps(found, errors)
+def _collect(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    to = _destination(options, options.folder)
+    found = collect(options.folder, _bar(errors))
+    show_gaps(found, errors)
     if found.frame.empty:
         raise DataError(
-            f"there is no result below {folder}: attack.py writes {folder / '...' / 'result.json'} once it has ended"
+            f"there is no result below {options.folder}: attack.py writes {options.folder / '...' / 'result.json'} "
+            "once it has ended"
         )
-    over = replicate_keys(over_text, found.configs)
+    over = replicate_keys(options.over, found.configs)
     summary = summarise(found.frame, over)
     csv, parquet, short = (to / name for name in ("results.csv", "results.parquet", "summary.csv"))
     pictures = (to / "curves.png", to / "curves.svg")
     write_csv(found.frame, csv)
     written = write_parquet(found.frame, parquet)
     write_csv(summary, short)
-    save_curves(summary, _title(found), pictures)
-    console.print(f"{_title(found)}\n", highlight=False, markup=False)
+    title = _title(found)
+    save_curves(summary, title, pictures)
+    say(title, console)
+    console.print()
     show_summary(summary, over, console)
-    _hint(block_keys(found.frame, over), over, console)
+    keys = [key.removeprefix("config.") for key in block_keys(found.frame, over)]
+    if seeds := [key for key in keys if key.endswith(".seed")]:
+        replicates = ",".join([*over, *seeds])
+        said = f"{', '.join(seeds)} varies too: --over {replicates} takes the combinations as replicates\n"
+        console.print(said, highlight=False, markup=False)
     if (blocks := summary["block"].nunique()) > MOST_BLOCKS:
-        console.print(f"the picture shows the first {MOST_BLOCKS} of {blocks} combinations", highlight=False)
+        say(f"the picture shows the first {MOST_BLOCKS} of {blocks} combinations", console)
     if not written:
-        console.print("no results.parquet: it needs pyarrow, pip install 'aach-lightning[parquet]'", markup=False)
-    for name, paths in (
-        ("results", (csv, *(parquet,) * written)),
-        ("summary", (short,)),
-        ("picture", pictures),
-    ):
-        console.print(f"{name}: {printable(', '.join(map(str, paths)))}", markup=False, soft_wrap=True, highlight=False)
+        say("no results.parquet: it needs pyarrow, pip install 'aach-lightning[parquet]'", console)
+    for name, paths in (("results", (csv, *(parquet,) * written)), ("summary", (short,)), ("picture", pictures)):
+        say(f"{name}: {', '.join(map(str, paths))}", console)
     return INCOMPLETE if found.skipped else 0
 
 
 def _title(found: Collection) -> str:
     frame = found.frame
-    names = printable(", ".join(frame["data"].unique()))
-    seeds = frame["seed"].nunique()
     lengths = ", ".join(str(length) for length in sorted(frame["code_length"].dropna().unique()))
-    return f"{names}: {len(found.configs):,} runs, {seeds:,} seeds, {lengths} bits"
+    names = printable(", ".join(frame["data"].unique()))
+    return f"{names}: {len(found.configs):,} runs, {frame['seed'].nunique():,} seeds, {lengths} bits"
 
 
-def _show_gaps(found: Collection, errors: Console) -> None:
-    """Say what was not counted, and why."""
-
-    def say(text: str) -> None:
-        errors.print(printable(text), markup=False, highlight=False, soft_wrap=True)
-
-    if found.repeated:
-        say(f"{len(found.repeated):,} files hold a run that is counted already")
-    for first, other in found.contradictions:
-        say(f"the same run, other numbers: {first} counts, {other} does not")
-    for _, reason in found.skipped:
-        say(f"skipped: {reason}")
-    if found.missing:
-        say(f"{len(found.missing):,} jobs have no result:")
-    waiting = 0
-    for job in found.missing:
-        waiting += job.reason == NEVER_STARTED
-        if job.reason != NEVER_STARTED or waiting <= _WAITING:
-            say(f"  {job.folder}  {' '.join(job.overrides)}  {job.reason}")
-    if waiting > _WAITING:
-        say(f"  and {waiting - _WAITING:,} more that were never started")
+def _leaderboard(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    board = make_leaderboard(card_files(options.places), options.sort, options.split)
+    page = save_leaderboard(board, options.to)
+    console.print(sheet_table(leaderboard_sheet(board), IN_TERMINAL))
+    for path, reason in board.rejected:
+        say(f"rejected: {path}: {reason}", errors)
+    say(f"page: {page}", console)
+    return INCOMPLETE if board.rejected else 0
 
 
-def _hint(keys: Sequence[str], over: Sequence[str], console: Console) -> None:
-    seeds = [key.removeprefix("config.") for key in keys if key.endswith(".seed")]
-    if seeds:
-        console.print(
-            f"{', '.join(seeds)} varies too: --over {','.join([*over, *seeds])} takes the combinations as replicates\n",
-            highlight=False,
-            markup=False,
-        )
+def _verify(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    outcome = verify(options.card, options.adversarial, options.overrides, options.tolerance)
+    if outcome.found is not None:
+        say(f"MAP on the card {outcome.claimed:.4f}, measured again {outcome.found:.4f}", console)
+    for reason in outcome.reasons:
+        say(f"does not hold: {reason}", console)
+    say(f"{'refuted' if outcome.reasons else 'verified'}: {options.card}", console)
+    return REFUTED if outcome.reasons else 0
 
 
 if __name__ == "__main__":

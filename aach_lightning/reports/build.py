@@ -1,30 +1,30 @@
 """The report on a folder of runs and benchmarks: a page, and its tables and figures as files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
-from aach_lightning.reports.card_files import find_cards
-from aach_lightning.reports.collect import Collection, collect
+from aach_lightning.reports.collect import Collection, Progress, collect, find_cards
 from aach_lightning.reports.export import write_csv
 from aach_lightning.reports.figure import save_figure
-from aach_lightning.reports.headline import cells_of
-from aach_lightning.reports.measurements import measurements
-from aach_lightning.reports.page import Picture, render, svg_source
+from aach_lightning.reports.material import Material
+from aach_lightning.reports.naming import replicate_keys
+from aach_lightning.reports.page import Picture, svg_source
+from aach_lightning.reports.panels import PANELS
 from aach_lightning.reports.panels.panel import Panel
-from aach_lightning.reports.sections import Material, make_page
-from aach_lightning.reports.sheet import Sheet, to_values
-from aach_lightning.reports.summary import replicate_keys
-from aach_lightning.reports.typeset import latex, markdown
+from aach_lightning.reports.sections import make_page
+from aach_lightning.reports.sheet import save_sheets
 from aach_lightning.runtime.files import write_bytes
 
 PAGE = "index.html"
 _INCH = 96  # pixels of a browser
-Progress = Callable[[list[Path]], Iterator[Path]]
+_CELLS = {  # of cells.csv, everything behind tables and figures, with all digits
+    **{name: name for name in ("place", "epsilon", "text_epsilon", "direction", "query", "label")},
+    **{"paid": "pairs", "needs": "needs", "n": "n", "mean": "map", "low": "low", "high": "high"},
+    **{name: name for name in ("drop", "share", "distance", "rms", "psnr", "ssim", "seconds", "items")},
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Report:
         page: The HTML file.
         found: Runs.
         cards: Of benchmarks.
-        skipped: Files that could not be read, with the reason.
+        skipped: Cards and files beside results that could not be read, with the reason.
     """
 
     page: Path
@@ -66,20 +66,15 @@ def build(root: Path, to: Path, over: str = "seed", progress: Progress = iter) -
             f"ended, the benchmark {root / '...' / 'cards'}"
         )
     keys = replicate_keys(over, found.configs) if found.configs else ("seed",)
-    table = measurements(found, cards, keys)
-    cells = cells_of(table)
-
-    def draw(panel: Panel) -> Picture:
-        return _save(panel, to / "figures")
-
-    def write(name: str, sheets: Sequence[Sheet]) -> None:
-        _write(name, sheets, to / "tables")
-
-    material = Material(root, found, tuple(cards), tuple(unreadable), cells, keys, draw, write)
-    page, skipped = make_page(material)
-    write_csv(_long(cells), to / "tables" / "cells.csv")
-    write_bytes(to / PAGE, render(page).encode("utf-8", "backslashreplace"))
-    return Report(to / PAGE, found, cards, (*found.skipped, *unreadable, *skipped))
+    material = Material(root, found, tuple(cards), keys, unreadable)
+    page = make_page(
+        material,
+        lambda name: tuple(_save(panel, to / "figures") for panels in PANELS[name] for panel in panels(material)),
+        lambda sheets, name: save_sheets(sheets, name, to / "tables"),
+    )
+    write_csv(material.cells[list(_CELLS)].rename(columns=_CELLS), to / "tables" / "cells.csv")
+    write_bytes(to / PAGE, page)
+    return Report(to / PAGE, found, cards, tuple(material.skipped))
 
 
 def _save(panel: Panel, folder: Path) -> Picture:
@@ -88,18 +83,3 @@ def _save(panel: Panel, folder: Path) -> Picture:
     width, height = panel.figure.get_size_inches()
     source = svg_source((folder / f"{panel.name}.svg").read_bytes())
     return Picture(source, panel.alt, round(width * _INCH), round(height * _INCH))
-
-
-def _write(name: str, sheets: Sequence[Sheet], folder: Path) -> None:
-    if not sheets:
-        return
-    write_bytes(folder / f"{name}.md", markdown(sheets).encode("utf-8", "backslashreplace"))
-    write_bytes(folder / f"{name}.tex", latex(sheets).encode("utf-8", "backslashreplace"))
-    write_csv(to_values(sheets), folder / f"{name}.csv")
-
-
-def _long(cells: pd.DataFrame) -> pd.DataFrame:
-    """Everything behind tables and figures, with all digits."""
-    columns = ["place", "epsilon", "text_epsilon", "direction", "query", "label", "paid", "needs", "n", "mean", "low"]
-    columns += ["high", "drop", "share", "distance", "rms", "psnr", "ssim", "seconds", "items"]
-    return cells[columns].rename(columns={"paid": "pairs", "mean": "map"})

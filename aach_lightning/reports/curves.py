@@ -1,6 +1,5 @@
 """MAP over budget and over epsilon as curves with interval bands."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,26 +7,24 @@ import numpy as np
 import pandas as pd
 
 from aach_lightning.reports.figure import (
+    DASHES,
+    GREY,
+    GRID,
     Axes,
-    Dashes,
     drawable,
     explain,
+    mark,
     new_figure,
     ordered_colours,
+    plot,
     save_figure,
-    set_ticks,
 )
 from aach_lightning.reports.table import DIRECTIONS, NAMES
 
 MOST_BLOCKS = 8
 _OTHER = {"budget_pairs": "epsilon", "epsilon": "budget_pairs"}
-_MARKERS = "osD^vPX*"
-_GREY = "#555555"
-_DASHES: dict[str, Dashes] = {"attack": "-", "white_box": (0, (5, 2)), "noise": (0, (1, 1.5))}
-_LEVELS: dict[str, tuple[str, Dashes]] = {"clean": ("#000000", "-"), "chance": ("#777777", (0, (8, 2, 1, 2)))}
+_COLOURS = {"attack": GREY, "white_box": GREY, "noise": GREY, "clean": "#000000", "chance": GREY}
 _LONGEST_TITLE = 110
-_CLOSEST = 0.08  # of two tick labels, as a share of the axis
-_DOUBLING = 4  # ratio of last to first value from which an axis has a logarithmic scale
 
 
 def save_curves(summary: pd.DataFrame, title: str, paths: Sequence[Path]) -> None:
@@ -53,83 +50,64 @@ def save_curves(summary: pd.DataFrame, title: str, paths: Sequence[Path]) -> Non
         part.suptitle(drawable(block, _LONGEST_TITLE), fontsize=10, parse_math=False)
         grid = part.subplots(len(rows), len(directions), squeeze=False)
         for column, direction in enumerate(directions):
-            of_direction = shown[shown["direction"] == direction]
+            cells = shown[shown["direction"] == direction]
             for axes, along in zip(grid[:, column], rows, strict=True):
-                if len(rows) > 1 and of_direction[along].nunique() == 1:
-                    _say_constant(axes, along, of_direction[along].dropna().iloc[0], direction)
+                if len(rows) > 1 and cells[along].nunique() == 1:  # every point of this panel is in the other one
+                    text = (
+                        f"{DIRECTIONS[direction]}: {_named(along, cells[along].dropna().iloc[0], direction)} throughout"
+                    )
+                    axes.set_axis_off()
+                    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=GREY)
                     continue
-                _draw(axes, of_direction[of_direction["block"] == block], along, direction)
-                axes.set_ylim(*_limits(of_direction))
-    kinds = set(shown["query"])
-    styles = {query: (_GREY, dashes) for query, dashes in _DASHES.items()} | _LEVELS
+                _draw(axes, cells[cells["block"] == block], along, direction)
+                axes.set_ylim(*_limits(cells))
     names = NAMES | {"attack": "attack, with 95 % interval"}
-    explain(figure, {names.get(query, query): style for query, style in styles.items() if query in kinds})
+    kinds = set(shown["query"])
+    styles = {names.get(query, query): (_COLOURS[query], DASHES[query]) for query in DASHES if query in kinds}
+    explain(figure, styles)
     for path in paths:
         save_figure(figure, path)
 
 
 def _draw(axes: Axes, cells: pd.DataFrame, along: str, direction: str) -> None:
     """One panel: a line for each value of the other axis, and what to compare it with."""
-    by, unit = _OTHER[along], "/255" if direction.startswith("I") else ""
-    axes.set_title(DIRECTIONS.get(direction, direction), fontsize=10)
-    axes.set_xlabel({"budget_pairs": "query budget M, pairs", "epsilon": "ε, 1/255" if unit else "ε"}[along])
+    by = _OTHER[along]
+    axes.set_title(DIRECTIONS[direction], fontsize=10)
+    epsilon = "ε, 1/255" if direction == "I2T" else "ε"
+    axes.set_xlabel("query budget M, pairs" if along == "budget_pairs" else epsilon)
     axes.set_ylabel("MAP")
-    axes.grid(axis="y", color="#e4e4e4", linewidth=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     pooled = cells[cells["budget_pairs"].isna()]
-    for query, (colour, dashes) in _LEVELS.items():
+    for query in ("clean", "chance"):
         level = pooled.loc[pooled["query"] == query, ["mean", "low", "high"]].mean()
-        axes.axhline(level["mean"], color=colour, linestyle=dashes, linewidth=1.2, zorder=1)
-        axes.axhspan(level["low"], level["high"], color=colour, alpha=0.12, linewidth=0, zorder=1)
+        axes.axhline(level["mean"], color=_COLOURS[query], linestyle=DASHES[query], linewidth=1.2, zorder=1)
+        axes.axhspan(level["low"], level["high"], color=_COLOURS[query], alpha=0.12, linewidth=0, zorder=1)
     attack = cells[cells["query"] == "attack"]
     values, lines = (sorted(float(value) for value in attack[name].unique()) for name in (along, by))
     for number, (value, colour) in enumerate(zip(lines, ordered_colours(len(lines)), strict=True)):
         line = attack[attack[by] == value].sort_values(along)
-        label = f"{value:g}{unit}" if by == "epsilon" else f"{value:,.0f}"
-        marker = _MARKERS[number % len(_MARKERS)]
-        axes.plot(line[along].to_numpy(np.float64), line["mean"], color=colour, marker=marker, label=label)
-        _draw_interval(axes, line[along].to_numpy(np.float64), line, colour)
-        _draw_reference(axes, "white_box", cells[(cells[by] == value) & cells[along].notna()], along, colour)
-        if by == "epsilon":
-            _draw_reference(axes, "noise", cells[(cells[by] == value) & cells[along].notna()], along, colour)
+        plot(axes, line[along], line, colour, number, _named(by, value, direction).partition(" = ")[2])
+        around = cells[(cells[by] == value) & cells[along].notna()]
+        for query in ("white_box", *(("noise",) if by == "epsilon" else ())):
+            _reference(axes, query, around, along, colour)
     if by == "budget_pairs":  # which does not change noise
-        _draw_reference(axes, "noise", pooled, along, _GREY)
-    doubling = len(values) > 1 and 0 < values[0] * _DOUBLING <= values[-1]
-    ticks = _spread(values, doubling=doubling)
-    set_ticks(axes, ticks, [f"{tick:,g}" for tick in ticks], doubling=doubling)
+        _reference(axes, "noise", pooled, along, GREY)
+    mark(axes, values)
     if lines:
-        axes.legend(
-            title="ε" if by == "epsilon" else "M",
-            fontsize=8,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            frameon=False,
-        )
+        title = "ε" if by == "epsilon" else "M"
+        axes.legend(title=title, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
-def _say_constant(axes: Axes, along: str, value: float, direction: str) -> None:
-    """Every point of this panel is in the other one."""
-    axes.set_axis_off()
-    unit = "/255" if direction.startswith("I") else ""
-    text = f"ε = {value:g}{unit}" if along == "epsilon" else f"M = {value:,.0f}"
-    text = f"{DIRECTIONS.get(direction, direction)}: {text} throughout"
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=_GREY)
+def _named(axis: str, value: float, direction: str) -> str:
+    unit = "/255" if direction == "I2T" else ""
+    return f"ε = {value:g}{unit}" if axis == "epsilon" else f"M = {value:,.0f}"
 
 
-def _draw_reference(axes: Axes, query: str, cells: pd.DataFrame, along: str, colour: str) -> None:
+def _reference(axes: Axes, query: str, cells: pd.DataFrame, along: str, colour: str) -> None:
     line = cells[cells["query"] == query].sort_values(along)
-    x = line[along].to_numpy(np.float64)
-    axes.plot(
-        x, line["mean"], color=colour, linestyle=_DASHES[query], linewidth=1.3, marker="_" if len(x) == 1 else None
-    )
-
-
-def _draw_interval(axes: Axes, x: "np.typing.NDArray[np.float64]", line: pd.DataFrame, colour: str) -> None:
-    mean, low, high = (line[name].to_numpy(np.float64) for name in ("mean", "low", "high"))
-    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
-    known = np.concatenate([[False], ~np.isnan(low), [False]])
-    alone = known[1:-1] & ~known[:-2] & ~known[2:]
-    axes.errorbar(x[alone], mean[alone], (high - mean)[alone], color=colour, capsize=3, linestyle="none")
+    x, marker = line[along].to_numpy(np.float64), "_" if len(line) == 1 else None
+    axes.plot(x, line["mean"], color=colour, linestyle=DASHES[query], linewidth=1.3, marker=marker)
 
 
 def _limits(cells: pd.DataFrame) -> tuple[float, float]:
@@ -137,14 +115,3 @@ def _limits(cells: pd.DataFrame) -> tuple[float, float]:
     low, high = float(np.nanmin(cells[["mean", "low"]])), float(np.nanmax(cells[["mean", "high"]]))
     margin = 0.05 * max(high - low, 0.02)
     return max(0.0, low - margin), min(1.0, high + margin)
-
-
-def _spread(values: Sequence[float], *, doubling: bool) -> list[float]:
-    """The values whose labels do not touch each other."""
-    places = [math.log(value) if doubling else value for value in values]
-    chosen = values[:1]
-    last = places[0] if places else 0.0
-    for value, place in zip(values, places, strict=True):
-        if place - last >= _CLOSEST * (places[-1] - places[0]) > 0:
-            chosen, last = [*chosen, value], place
-    return list(chosen)

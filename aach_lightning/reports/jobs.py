@@ -37,6 +37,10 @@ class MissingJob:
     overrides: tuple[str, ...]
     reason: str
 
+    def __str__(self) -> str:
+        """The job in a line."""
+        return f"{self.folder}  {' '.join(self.overrides)}  {self.reason}"
+
 
 def missing_jobs(
     jobs: Mapping[Path, bool], sweeps: Sequence[Path], results: Sequence[tuple[Path, dict[str, Any]]]

@@ -1,6 +1,6 @@
-"""Runs and benchmark cards as one table: a row for each MAP, and what it may be compared with."""
+"""Runs and benchmark cards as one long table: a row for each MAP, and what it may be compared with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,10 @@ import pandas as pd
 
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.reports.aggregate import aggregate, with_chance
 from aach_lightning.reports.collect import Collection
 from aach_lightning.reports.frame import flatten
-from aach_lightning.reports.summary import block_keys, named
+from aach_lightning.reports.naming import AXES, name_runs, system
 from aach_lightning.reports.text import printable
 
 COLUMNS = (
@@ -32,7 +33,9 @@ COLUMNS = (
     "rms",
     "psnr",
     "ssim",
-    "seconds",  # to craft the changes
+    "seconds",  # to craft the changes; missing where they were found in the store
+    "run",  # rows of one measurement have one
+    "chance",
 )
 BOUND = "white-box bound"
 REFERENCES = {
@@ -42,13 +45,11 @@ REFERENCES = {
     "white_box": BOUND,
     "chance": "chance",
 }
-_ATTACKER = ("attack.", "budget.", "mining.", "surrogate.")  # keys that describe the attacker, not what is attacked
-_SAID = ("attack.name", "target.name", "target.code_length", "target.defence", "target.adversarial", "data.name")
-_AXES = ("budget.pairs", "attack.epsilon", "attack.text_epsilon")
+SETTING = ["place", "epsilon", "text_epsilon"]
+WORKED = 0.05  # seconds: what is faster was found in the store
 _NUMBERS = ("map", "drop", "distance", "rms", "psnr", "ssim")
-_FEW = 2
-_UNSET = " not set"
-_WORKED = 0.05  # seconds: what is faster was found in the store
+_MEANS = ("drop", "bound", "distance", "rms", "psnr", "ssim", "seconds", "items")
+_CONDITION = [*SETTING, "direction", "query", "label", "paid"]
 
 
 def measurements(found: Collection, cards: Sequence[Card], over: Sequence[str] = ("seed",)) -> pd.DataFrame:
@@ -64,170 +65,136 @@ def measurements(found: Collection, cards: Sequence[Card], over: Sequence[str] =
     """
     rows = [*_of_cards(cards), *_of_runs(found, cards, over)]
     table = pd.DataFrame.from_records(rows, columns=list(COLUMNS))
-    kinds: dict[str, str] = dict.fromkeys(
-        ("epsilon", "text_epsilon", "items", "bound", "seconds", *_NUMBERS), "float64"
+    table = table.astype(dict.fromkeys(("epsilon", "text_epsilon", "map", "chance", *_MEANS), "float64"))
+    table = with_chance(table)
+    chance = table["query"] == "chance"
+    table.loc[chance, list(_MEANS)] = np.nan
+    table = table.assign(
+        label=table["query"].map(REFERENCES).fillna(table["label"]),
+        needs=table["needs"].mask(chance, ""),
+        pairs=table["pairs"].mask(chance, 0).astype("int64"),
     )
-    table = table.astype(kinds)
-    table["bound"] = table["bound"].fillna(_bounds_nearby(table))
-    return table
+    # the drop of the bound that another run has measured with the same data, bounds, budget and replicate
+    place = [*SETTING, "direction", "replicate", "budget"]
+    bounds = table[table["query"] == "white_box"].groupby(place)["drop"].mean().rename("near")
+    near = table.merge(bounds, left_on=place, right_index=True, how="left")["near"]
+    return table.assign(bound=table["bound"].fillna(near))
 
 
-def system(flat: Mapping[str, Any]) -> str:
-    """The system under attack in words, from a flat configuration.
+def conditions(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over replicates.
 
-    Example:
-        >>> system({"target.name": "dcmh", "target.code_length": 32, "target.adversarial.method": "cmla"})
-        'DCMH 32 bits, hardened by CMLA'
+    Args:
+        table: Of `measurements`.
+
+    Returns:
+        A row for each setting (`SETTING`), direction, query, label and pairs `paid` (attacks that paid pairs; 0 for all
+        other rows, which are averaged over the budgets within each replicate first): what `aggregate` gives, `needs`,
+        and `share`, the drop as a share of the white-box drop.
     """
-    words = f"{str(flat.get('target.name')).upper()} {flat.get('target.code_length')} bits"
-    if (method := flat.get("target.adversarial.method", "none")) != "none":
-        words += f", hardened by {str(method).upper()}"
-    kind = str(flat.get("target.defence._target_", "")).rpartition(".")[2]
-    if kind not in ("", "Identity"):
-        start = "target.defence."
-        values = [f"{key.removeprefix(start)}={value}" for key, value in flat.items() if key.startswith(start)]
-        words += f", behind {kind}({', '.join(value for value in values if not value.startswith('_target_'))})"
-    return words
-
-
-def _of_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
-    flats = [flatten(card.target, "target.") for card in cards]
-    systems = {(card.data["name"], system(flat)) for card, flat in zip(cards, flats, strict=True)}
-    # one description, several splits or recipes: they may not be compared
-    several = {
-        words: {
-            (card.data["split_hash"], str(card.target))
-            for card, flat in zip(cards, flats, strict=True)
-            if (card.data["name"], system(flat)) == words
-        }
-        for words in systems
-    }
-    rows = []
-    for card, flat in zip(cards, flats, strict=True):
-        words = (card.data["name"], system(flat))
-        further = [f"{key}={value}" for key, value in card.setting.items() if key not in _AXES]
-        if len(several[words]) > 1:
-            number = sorted(several[words]).index((card.data["split_hash"], str(card.target))) + 1
-            further.append(f"split {str(card.data['split_hash'])[:8]}, variant {number}")
-        shared = {
-            "place": printable(", ".join([f"{words[0]}: {words[1]}", *further])),
-            "epsilon": card.epsilon,
-            "text_epsilon": card.text_epsilon,
-            "direction": card.row.direction,
-            "replicate": f"seed={card.seed}",
-            "budget": card.budget_pairs,
-        }
-        row = {**shared, **_numbers(card.row, card.data.get("attacked"))}
-        label = REFERENCES.get(_kind(card.row), card.method)
-        rows.append({**row, "label": printable(label), "seconds": card.seconds if card.seconds >= _WORKED else None})
-        rows.append({**shared, **_chance(card.chance)})
-    return rows
+    table = table.assign(paid=table["pairs"].where(table["query"] == "attack", 0))
+    cells = aggregate(table, _CONDITION, _MEANS)
+    needs = table.groupby(_CONDITION, as_index=False)["needs"].first()
+    # ratio of means, as in the tables of a benchmark: a mean of ratios is ruled by the smallest bound
+    share = (cells["drop"] / cells["bound"]).where(cells["bound"] > 0)
+    return cells.assign(share=share).merge(needs, on=_CONDITION, how="left")
 
 
 def names_of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Place (data set and system) and attacker of each run.
-
-    An attacker has the name of its card, where there is one; else of its attack, with what sets it apart: every key of
-    up to `_FEW` that vary beside M, epsilon and `over`, or of many those that have not their most common value.
-    """
-    if found.frame.empty:
-        return {}
-    runs = found.frame.drop_duplicates("run").reset_index(drop=True)
-    columns = [name for name in block_keys(found.frame, over) if not _key(name).startswith(_SAID)]
-    texts = {name: named(name, runs[name]) for name in columns}
-    further = [name for name in columns if not _key(name).startswith(_ATTACKER)]
-    own = [name for name in columns if name not in further]
-    usual = {name: max(texts[name], key=texts[name].count) if len(own) > _FEW else None for name in own}
-    methods = {_content(card): card.method for card in cards if card.row.query == "attack"}
+    """Place and attacker of each run, as `naming.name_runs`; the name of its card goes first, where there is one."""
+    methods = {_content_of_card(card): card.method for card in cards if card.row.query == "attack"}
     names = {}
-    for number, key in enumerate(runs["run"]):
-        flat, result = found.configs[key], found.results[key][1]
-        parts = [texts[name][number] for name in own if texts[name][number] != usual[name]]
-        parts = [part for part in parts if not part.endswith(_UNSET)] or parts
-        label = ", ".join([str(flat.get("attack.name")).upper(), *parts])
-        label = next((methods[it] for it in _contents(result) if it in methods), label)
-        place = ", ".join([f"{result.data.get('name')}: {system(flat)}", *(texts[name][number] for name in further)])
+    for key, (place, label) in name_runs(found.frame, found.configs, over).items():
+        contents = _contents(found.results[key][1])
+        label = next((methods[content] for content in contents if content in methods), label)
         names[key] = (printable(place), printable(label))
     return names
 
 
-def _of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> list[dict[str, Any]]:
+def _of_cards(cards: Sequence[Card]) -> list[dict[str, Any]]:
+    systems = [(card.data["name"], system(flatten(card.target, "target."))) for card in cards]
+    recipes = [(card.data["split_hash"], str(card.target)) for card in cards]
+    # one description, several splits or recipes: they may not be compared
+    several: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for words, recipe in zip(systems, recipes, strict=True):
+        several.setdefault(words, set()).add(recipe)
     rows = []
-    told = {_content(card) for card in cards}
-    for key, (place, name) in names_of_runs(found, cards, over).items():
-        result, flat = found.results[key][1], found.configs[key]
-        bounds = {row.direction: row.drop for row in result.rows if row.query == "white_box"}
-        shared = {
-            "place": place,
-            "epsilon": flat["attack.epsilon"],
-            "text_epsilon": flat["attack.text_epsilon"],
-            "replicate": ", ".join(f"{part}={flat.get(part)}" for part in over),
-            "budget": flat["budget.pairs"],
-        }
-        for row, content in zip(result.rows, _contents(result), strict=True):
-            if content in told:
-                continue
-            label = REFERENCES.get(_kind(row), name)
-            half = "image" if row.direction == "I2T" else "text"
-            seconds = result.stages.get(f"{row.query} {half}", {}).get("seconds", 0.0)
-            rows.append(
-                {
-                    **shared,
-                    **_numbers(row, result.data.get("attacked")),
-                    "direction": row.direction,
-                    "label": label,
-                    "bound": bounds.get(row.direction),
-                    "seconds": seconds if seconds >= _WORKED else None,
-                }
-            )
-        rows += [
-            {**shared, "direction": direction, **_chance(chance)}
-            for direction, chance in result.chance.items()
-            if direction in {row.direction for row in result.rows}
-        ]
+    for number, (card, words, recipe) in enumerate(zip(cards, systems, recipes, strict=True)):
+        further = [f"{key}={value}" for key, value in card.setting.items() if key not in AXES]
+        if len(several[words]) > 1:
+            further.append(f"split {recipe[0][:8]}, variant {sorted(several[words]).index(recipe) + 1}")
+        rows.append(
+            {
+                **measured(card.row, card.data.get("attacked"), card.seconds),
+                "run": f"card {number}",
+                "place": printable(", ".join([f"{words[0]}: {words[1]}", *further])),
+                "label": printable(card.method),
+                "epsilon": card.epsilon,
+                "text_epsilon": card.text_epsilon,
+                "replicate": f"seed={card.seed}",
+                "budget": card.budget_pairs,
+                "chance": card.chance,
+            }
+        )
     return rows
 
 
-def _kind(row: Row) -> str:
-    """Kind of a row; random edits of words are another noise than random signs."""
-    return "edits" if row.query == "noise" and row.words is not None else row.query
+def _of_runs(found: Collection, cards: Sequence[Card], over: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    told = {_content_of_card(card) for card in cards}
+    for key, (place, label) in names_of_runs(found, cards, over).items():
+        result, flat = found.results[key][1], found.configs[key]
+        bounds = {row.direction: row.drop for row in result.rows if row.query == "white_box"}
+        for row, content in zip(result.rows, _contents(result), strict=True):
+            if content in told:
+                continue
+            stage = f"{row.query} {'image' if row.direction == 'I2T' else 'text'}"
+            rows.append(
+                {
+                    **measured(row, result.data.get("attacked"), result.stages.get(stage, {}).get("seconds", 0.0)),
+                    "run": key,
+                    "place": place,
+                    "label": label,
+                    "epsilon": flat["attack.epsilon"],
+                    "text_epsilon": flat["attack.text_epsilon"],
+                    "replicate": ", ".join(f"{part}={flat.get(part)}" for part in over),
+                    "budget": flat["budget.pairs"],
+                    "chance": result.chance.get(row.direction),
+                    "bound": bounds.get(row.direction),
+                }
+            )
+    return rows
 
 
-def _numbers(row: Row, attacked: Any) -> dict[str, Any]:
+def measured(row: Row, attacked: Any, seconds: float) -> dict[str, Any]:
+    """What a row says of itself; random edits of words are another noise than random signs.
+
+    Args:
+        row: Of a result or a card.
+        attacked: Number of attacked items.
+        seconds: That crafting took.
+    """
     return {
         **{name: getattr(row, name) for name in _NUMBERS},
-        "query": _kind(row),
+        "direction": row.direction,
+        "query": "edits" if row.query == "noise" and row.words is not None else row.query,
         "pairs": row.pairs_queried,
         "items": row.items_queried / attacked if isinstance(attacked, int) and attacked > 0 else np.nan,
         "needs": row.needs + (", labels" if row.labels else ""),
+        "seconds": seconds if seconds >= WORKED else None,
     }
 
 
-def _chance(value: float) -> dict[str, Any]:
-    return {"query": "chance", "label": REFERENCES["chance"], "map": value, "pairs": 0, "needs": ""}
-
-
-def _content(card: Card) -> Any:
-    return card.seed, card.data.get("split_hash"), card.budget_pairs, _row_content(card.row)
+def _content_of_card(card: Card) -> Any:
+    return card.seed, card.data.get("split_hash"), card.budget_pairs, _content(card.row)
 
 
 def _contents(result: Result) -> list[Any]:
-    """Of each row, as `_content`."""
+    """Of each row, as `_content_of_card`."""
     place = (result.seed, result.data.get("split_hash"), result.config["budget"]["pairs"])
-    return [(*place, _row_content(row)) for row in result.rows]
+    return [(*place, _content(row)) for row in result.rows]
 
 
-def _row_content(row: Row) -> Any:
+def _content(row: Row) -> Any:
     """Equal for a row of a result and the card of it; the share is told anew by a benchmark."""
     return row.direction, row.query, row.map, row.distance, row.linf, row.rms, row.pairs_queried, row.needs
-
-
-def _key(column: str) -> str:
-    return column.removeprefix("config.")
-
-
-def _bounds_nearby(table: pd.DataFrame) -> "pd.Series[float]":
-    """Drop of the white-box bound that another run has measured with the same data, bounds, budget and replicate."""
-    place = ["place", "epsilon", "text_epsilon", "direction", "replicate", "budget"]
-    bounds = table[table["query"] == "white_box"].groupby(place)["drop"].mean().rename("near")
-    return table.merge(bounds, left_on=place, right_index=True, how="left")["near"]

@@ -1,7 +1,8 @@
 """A page from its parts: one HTML file that asks for nothing else. The only file with Jinja2."""
 
 import base64
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -94,29 +95,23 @@ class Section:
     missing: str = ""
 
 
-@dataclass(frozen=True)
-class Page:
-    """Everything on a page.
+def render(
+    title: str,
+    sections: Sequence[Section],
+    facts: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    tiles: Sequence[Tile] = (),
+    tiles_note: str = "",
+) -> bytes:
+    """A page as HTML.
 
-    Attributes:
+    Args:
         title: Its header.
+        sections: From top to bottom.
         facts: What it is made of, in a line.
         notes: Warnings, such as that data are no benchmark.
         tiles: The outcome in a few numbers.
         tiles_note: What they are.
-        sections: From top to bottom.
-    """
-
-    title: str
-    facts: tuple[str, ...]
-    notes: tuple[str, ...]
-    tiles: tuple[Tile, ...]
-    tiles_note: str
-    sections: tuple[Section, ...] = field(default_factory=tuple)
-
-
-def render(page: Page) -> str:
-    """A page as HTML.
 
     Everything in it is text, never markup: names of data sets, methods and files may be anybody's. A content security
     policy lets the page run its one script, and load nothing.
@@ -130,14 +125,20 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     style, script = (loader.get_source(environment, name)[0] for name in ("style.css", "sort.js"))
-    return environment.get_template("page.html").render(
-        page=page,
+    text = environment.get_template("page.html").render(
+        title=title,
+        sections=sections,
+        facts=facts,
+        notes=notes,
+        tiles=tiles,
+        tiles_note=tiles_note,
         style=Markup(style),
         style_hash=_hash(style),
         script=Markup(script),
         script_hash=_hash(script),
         version=__version__,
     )
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _hash(text: str) -> str:

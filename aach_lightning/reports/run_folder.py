@@ -1,15 +1,18 @@
 """What lies in the folder of a run of attack.py."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.evaluation.exhibits import GALLERY
 from aach_lightning.evaluation.result import Result
 from aach_lightning.evaluation.retrieval_curves import CURVES
-from aach_lightning.reports.words import show_words
+from aach_lightning.reports.text import printable
 from aach_lightning.runtime.files import write_bytes
 
 RESULT, PICTURE, SPLIT, WORDS, ADVERSARIAL = "result.json", "attack.png", "split.json", "words.json", "adversarial"
@@ -48,3 +51,24 @@ def show_folder(output: Path, before: Path | None, console: Console) -> None:
     say(f"result:  {output / RESULT}")
     if (output / PICTURE).exists():
         say(f"picture: {output / PICTURE}")
+
+
+def show_words(changes: Sequence[Mapping[str, Any]], console: Console, count: int = 4) -> None:
+    """Print the first texts that the attack has edited: their words, with + before added and - before removed ones.
+
+    Args:
+        changes: Of `evaluation.words.word_changes`.
+        console: Where to.
+        count: Largest number of texts.
+    """
+    edited = [change for change in changes if change["attack"]["added"] or change["attack"]["removed"]]
+    console.print(f"texts edited by the attack: {len(edited)} of {len(changes)}", markup=False)
+    for change in edited[:count]:
+        removed = set(change["attack"]["removed"])
+        line = Text("  ")
+        for word in change["words"]:
+            gone = word in removed
+            line.append(f"{'-' * gone}{printable(word)} ", "red strike" if gone else "dim")
+        for word in change["attack"]["added"]:
+            line.append(f"+{printable(word)} ", "green")
+        console.print(line)

@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.reports.frame import flatten
+from aach_lightning.reports.naming import defences
 
 NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
 DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
@@ -55,17 +57,10 @@ def result_table(result: Result) -> Table:
 
 def _defences(config: Mapping[str, Any]) -> str:
     """A second line of the title: what was done to the target beyond training it; empty for nothing."""
-    said = []
-    method = config["target"].get("adversarial", {}).get("method", "none")
-    if method != "none":
-        said.append(f"hardened by {method.upper()}")
-    values = dict(config["target"].get("defence", {}))
-    kind = str(values.pop("_target_", "")).rpartition(".")[2]
-    if kind not in ("", "Identity"):
+    said = defences(flatten(config))
+    if said and said[-1].startswith("behind "):
         known = "known" if config["attack"].get("knows_defence") else "unknown"
-        said.append(
-            f"behind {kind}({', '.join(f'{key}={value}' for key, value in values.items())}), {known} to attackers"
-        )
+        said.append(f"{known} to attackers")
     return f"\n{', '.join(said)}" if said else ""
 
 

@@ -6,13 +6,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from aach_lightning.config.schema import LoggerConfig, RunConfig
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.result import Result, Row
+from aach_lightning.reports.exhibits import to_pixels
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.loggers import log_outcome
 from aach_lightning.runtime.run import sweep_name, sweep_overrides
@@ -104,9 +103,9 @@ def _gallery_table(exhibits: Sequence[Exhibit], epsilon: float) -> Table:
         [
             [
                 exhibit.name,
-                _pixels(exhibit.clean),
-                _pixels(exhibit.amplified_delta(epsilon)),
-                _pixels(exhibit.adversarial),
+                to_pixels(exhibit.clean),
+                to_pixels(exhibit.amplified_delta(epsilon)),
+                to_pixels(exhibit.adversarial),
                 exhibit.moved,
                 _lines(exhibit.before),
                 _lines(exhibit.after),
@@ -114,10 +113,6 @@ def _gallery_table(exhibits: Sequence[Exhibit], epsilon: float) -> Table:
             for exhibit in exhibits
         ],
     )
-
-
-def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
 def _lines(found: Sequence[Found]) -> str:

@@ -139,7 +139,7 @@ def test_a_table_has_means_and_intervals_over_seeds() -> None:
     # by hand: mean .43, s = .026458, t(.975, 2) = 4.302653
     half = 4.302653 * math.sqrt((0.03**2 + 0.01**2 + 0.02**2) / 2) / math.sqrt(3)
     found = cells(table, "aach")
-    assert found[4] == f"0.430 ± {half:.3f}"
+    assert found[4] == f"0.430 ±{half:.3f}"
     assert found[5] == "54%"  # (.7 - .43) / (.7 - .2)
     assert found[:4] == ["aach", "codes", "500", "2"]
     assert found[-1] == "3"

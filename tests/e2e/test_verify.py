@@ -16,8 +16,8 @@ from aach_lightning.benchmark.__main__ import main
 from aach_lightning.data.adversarial_set import MANIFEST
 from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
+from aach_lightning.reports.__main__ import INCOMPLETE, REFUTED
 from aach_lightning.reports.__main__ import main as reports
-from aach_lightning.reports.card_commands import INCOMPLETE, REFUTED
 from aach_lightning.reports.verify import verify
 from aach_lightning.runtime.files import digest
 

@@ -11,15 +11,14 @@ from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.collect import Collection, collect
 from aach_lightning.reports.headline import (
-    cells_of,
-    headline_sheets,
+    headline_sheet,
     in_setting,
+    leading_attack,
     leading_setting,
     ordered_rows,
     perceptibility_sheet,
 )
-from aach_lightning.reports.leading import leading_attack
-from aach_lightning.reports.measurements import measurements
+from aach_lightning.reports.measurements import conditions, measurements
 from aach_lightning.reports.sheet import Sheet
 
 MakeCard = Callable[..., Card]
@@ -28,7 +27,7 @@ VALUES = (0.40, 0.44, 0.45)
 
 
 def cells(cards: list[Card]) -> pd.DataFrame:
-    return cells_of(measurements(EMPTY, cards))
+    return conditions(measurements(EMPTY, cards))
 
 
 def texts(sheet: Sheet, label: str) -> list[str]:
@@ -58,7 +57,7 @@ def test_means_and_intervals_are_students(card: MakeCard) -> None:
 
 
 def test_the_table_says_it(card: MakeCard) -> None:
-    (sheet,) = headline_sheets(cells(benchmark(card)))
+    sheet = headline_sheet("title", cells(benchmark(card)))
     assert [column.name for column in sheet.columns] == [
         *("query", "pairs M", "MAP", "drop", "of bound", "needs", "codes an item", "seeds"),
     ]
@@ -79,7 +78,7 @@ def test_the_table_says_it(card: MakeCard) -> None:
 
 def test_a_direction_that_nobody_measured_is_missing(card: MakeCard) -> None:
     cards = [card("aach", 0.5), card("words", 0.6, row_direction="T2I", row_psnr=None, row_ssim=None)]
-    (sheet,) = headline_sheets(cells(cards))
+    sheet = headline_sheet("title", cells(cards))
     assert texts(sheet, "aach")[2:8] == ["0.500", "+0.300", "", "missing", "", ""]
     assert texts(sheet, "words")[2:8] == ["missing", "", "", "0.600", "+0.200", ""]
     assert [name for name, _ in sheet.groups] == ["", "image→text", "text→image", ""]
@@ -123,6 +122,6 @@ def test_perceptibility_and_damage(card: MakeCard) -> None:
 
 def test_a_run_alone(tmp_path: Path, run: Callable[..., Result]) -> None:
     run().save(tmp_path / "result.json")
-    (sheet,) = headline_sheets(cells_of(measurements(collect(tmp_path), [])))
+    sheet = headline_sheet("title", conditions(measurements(collect(tmp_path), [])))
     assert "one seed, no interval" in sheet.note
     assert texts(sheet, "AACH")[:4] == ["AACH", "20", "0.500", "+0.300"]

@@ -70,8 +70,8 @@ def test_targets_and_defences_are_rows_of_their_own(tmp_path: Path, card: MakeCa
     cards = [card("aach", 0.4, target=one) for one in (target, jpeg, hardened, target | {"code_length": 64})]
     table = make_leaderboard(saved(tmp_path, *cards)).table
     assert sorted(zip(table["bits"], table["defence"], strict=True)) == [
-        (32, "JPEG"),
-        (32, "JPEG, trained by pgd"),
+        (32, "behind JPEG(quality=75)"),
+        (32, "hardened by PGD, behind JPEG(quality=75)"),
         (32, "none"),
         (64, "none"),
     ]
@@ -95,7 +95,7 @@ def test_what_breaks_its_claims_stays_out_with_the_reason(tmp_path: Path, card: 
     assert reasons["other"] == "split t, this table compares 1 on photos"
     assert "cannot read" in reasons["broken.json"]
     assert "this version reads 'aach_lightning.card/2'" in reasons["old.json"]
-    assert "more than 1,048,576 bytes" in reasons["huge.json"]
+    assert "at most 1,048,576" in reasons["huge.json"]
     assert make_leaderboard(paths, split="t").table["method"].tolist() == ["other"]
     with pytest.raises(DataError, match=r"no card is left of 8:(?s:.*)split 1, this table compares nothing"):
         make_leaderboard(paths, split="nothing")

@@ -7,7 +7,8 @@ import pytest
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.collect import Collection, collect
-from aach_lightning.reports.measurements import measurements, names_of_runs, system
+from aach_lightning.reports.measurements import measurements, names_of_runs
+from aach_lightning.reports.naming import system
 
 Make = Callable[..., Result]
 MakeCard = Callable[..., Card]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from aach_lightning.evaluation.card import Card
-from aach_lightning.reports.board import save_leaderboard
-from aach_lightning.reports.leaderboard import card_files, make_leaderboard
+from aach_lightning.reports.leaderboard import card_files, make_leaderboard, save_leaderboard
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = {"phone": 390, "desk": 1280}

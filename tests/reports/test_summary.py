@@ -10,8 +10,10 @@ import pytest
 
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Result
+from aach_lightning.reports.aggregate import half_width
 from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
-from aach_lightning.reports.summary import block_keys, half_width, replicate_keys, summarise
+from aach_lightning.reports.naming import block_keys, replicate_keys
+from aach_lightning.reports.summary import summarise
 
 Make = Callable[..., Result]
 T = {1: 12.706205, 2: 4.302653, 3: 3.182446, 4: 2.776445, 9: 2.262157, 29: 2.045230}  # 0.975 quantiles, from a table

@@ -1,16 +1,6 @@
-import doctest
 import sys
 
-import pytest
-
-from aach_lightning.reports import frame, text
 from aach_lightning.reports.text import encodable, printable
-
-
-@pytest.mark.parametrize("module", [frame, text], ids=lambda module: module.__name__)
-def test_examples(module: object) -> None:
-    outcome = doctest.testmod(module)  # type: ignore[arg-type]
-    assert (outcome.failed, outcome.attempted > 0) == (0, True)
 
 
 def test_every_character_can_be_printed_and_written() -> None:

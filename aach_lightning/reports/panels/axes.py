@@ -1,73 +1,71 @@
 """MAP over the query budget and over epsilon."""
 
 from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from aach_lightning.reports.figure import PALETTE, Axes, drawable, legend, set_ticks
-from aach_lightning.reports.panels.panel import (
-    HEIGHT,
-    LEVELS,
-    MARKERS,
-    Panel,
-    directions_of,
-    level,
-    new_direction,
-    spoken,
-)
-from aach_lightning.reports.table import DIRECTIONS
+from aach_lightning.reports.figure import DASHES, PALETTE, Axes, drawable, mark, plot
+from aach_lightning.reports.material import Material
+from aach_lightning.reports.panels.panel import COLOURS, HEIGHT, Panel, draw_panels, set_height, spoken
+from aach_lightning.reports.table import NAMES
 
-_DOUBLING = 4  # ratio of last to first value from which an axis has a logarithmic scale
 _LONGEST = 26  # two columns of these fit below a panel
 
 
-def axis_panels(cells: pd.DataFrame, along: str, leading: tuple[str, float, float]) -> Iterator[Panel]:
-    """MAP of one system over the budget M or over epsilon, one panel for each direction that knows two values of it.
+def budget_panels(material: Material) -> Iterator[Panel]:
+    """MAP over the query budget M, for each direction with two values of it."""
+    return _panels(material, "budget")
 
-    Args:
-        cells: Of `headline.cells_of`, one place with all its epsilons.
-        along: "budget" or "epsilon".
-        leading: Of `headline.leading_setting`.
+
+def epsilon_panels(material: Material) -> Iterator[Panel]:
+    """MAP over the bound of the change, for each direction with two values of it."""
+    return _panels(material, "epsilon")
+
+
+def _panels(material: Material, along: str) -> Iterator[Panel]:
+    """Lines of the leading system.
 
     Where several attackers paid pairs, each is a line, at the leading epsilon or the largest M; a single attacker has
     a line for each value of the other axis. What is known at a single value is left to the tables.
     """
-    for direction in directions_of(cells):
-        bound = "epsilon" if direction == "I2T" else "text_epsilon"
+    place, epsilon, text_epsilon = material.setting
+    cells = material.cells[material.cells["place"] == place]
+
+    def draw(axes: Axes, direction: str) -> str | None:
+        bound, chosen = ("epsilon", epsilon) if direction == "I2T" else ("text_epsilon", text_epsilon)
         axis, other = ("paid", bound) if along == "budget" else (bound, "paid")
         own = cells[cells["direction"] == direction]
-        attacks = own[(own["query"] == "attack") & (own["paid"] > 0)]
-        if attacks[axis].nunique() < 2:
-            continue
-        single = attacks["label"].nunique() == 1
-        chosen = leading[1] if direction == "I2T" else leading[2]
-        fixed = chosen if along == "budget" else attacks["paid"].max()
-        lines = attacks if single else attacks[attacks[other] == fixed]
+        lines = own[(own["query"] == "attack") & (own["paid"] > 0)]
+        single = lines["label"].nunique() == 1
+        if lines[axis].nunique() < 2:
+            return None
+        if not single:
+            fixed = chosen if along == "budget" else lines["paid"].max()
+            lines = lines[lines[other] == fixed]
+            axes.set_title(f"{axes.get_title()}, {_value(other, fixed)}", fontsize=10)
         known = lines.groupby("label")[axis].nunique()
         lines = lines[lines["label"].isin(known.index[known > 1])]
         if lines.empty:
-            continue
-        names = _strongest(lines) if not single else sorted(lines[other].unique())[-len(PALETTE) :]
-        at = "" if single else f", {_value(other, float(fixed))}"
-        figure, axes = new_direction(direction, HEIGHT + 0.09 * len(names), at)
+            return None
+        by = other if single else "label"
+        names = sorted(lines[by].unique())[-len(PALETTE) :] if single else _strongest(lines)
+        set_height(axes, HEIGHT + 0.09 * len(names))
         around = own[own[bound] == chosen] if along == "budget" else own[own[bound].isin(lines[bound].unique())]
-        for query in LEVELS:
-            _reference(axes, around[around["query"] == query], query, axis if along == "epsilon" else None)
+        for query in COLOURS:
+            _reference(axes, around[around["query"] == query], query, axis)
         for number, (name, colour) in enumerate(zip(names, PALETTE, strict=False)):
-            line = lines[lines[other if single else "label"] == name]
+            line = lines[lines[by] == name].groupby(axis)[["mean", "low", "high"]].mean()  # over the other epsilon
             label = _value(other, float(name)) if single else drawable(str(name), _LONGEST)
-            _line(axes, line, axis, colour, MARKERS[number % len(MARKERS)], label)
-        _ticks(axes, sorted(float(value) for value in lines[axis].unique()))
+            plot(axes, line.index, line, colour, number, label)
+        mark(axes, sorted(lines[axis].unique().tolist()))
         axes.set_xlabel({"paid": "query budget M, pairs", "epsilon": "ε, 1/255", "text_epsilon": "ε"}[axis])
         axes.set_ylabel("MAP")
-        legend(figure, axes, 2)
-        said = [
-            (f"{label}, {_value('paid', paid)}, {_value(bound, eps)}", mean)
-            for label, paid, eps, mean in lines[["label", "paid", bound, "mean"]].itertuples(index=False)
-        ]
-        title = "the query budget M" if along == "budget" else "epsilon"
-        yield Panel(f"{along}_{direction}", f"MAP over {title}, {DIRECTIONS[direction]}. {spoken(said)}.", figure)
+        values = lines[["label", "paid", bound]].itertuples(index=False)
+        said = [f"{label}, {_value('paid', paid)}, {_value(bound, size)}" for label, paid, size in values]
+        return f"MAP over {'the query budget M' if along == 'budget' else 'epsilon'}. {spoken(said, lines['mean'])}"
+
+    return draw_panels(along, draw)
 
 
 def _strongest(lines: pd.DataFrame) -> list[str]:
@@ -76,28 +74,16 @@ def _strongest(lines: pd.DataFrame) -> list[str]:
     return sorted(str(label) for label in best.index[: len(PALETTE)])
 
 
-def _line(axes: Axes, cells: pd.DataFrame, axis: str, colour: str, marker: str, label: str) -> None:
-    line = cells.groupby(axis)[["mean", "low", "high"]].mean()  # over the other modality's epsilon
-    x = line.index.to_numpy(np.float64)
-    axes.plot(x, line["mean"], color=colour, marker=marker, markersize=5, label=label)
-    low, high = line["low"].to_numpy(np.float64), line["high"].to_numpy(np.float64)
-    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-
-
-def _reference(axes: Axes, cells: pd.DataFrame, query: str, axis: str | None) -> None:
+def _reference(axes: Axes, cells: pd.DataFrame, query: str, axis: str) -> None:
+    style: dict[str, Any] = {"color": COLOURS[query], "linestyle": DASHES[query], "linewidth": 1.2}
+    style["label"] = NAMES.get(query, query)
     if cells.empty:
         return
-    colour, dashes = LEVELS[query]
-    if axis is None or query in ("clean", "chance"):
-        axes.axhline(float(cells["mean"].mean()), color=colour, linestyle=dashes, linewidth=1.2, label=level(query))
-        return
-    line = cells.groupby(axis)["mean"].mean()
-    axes.plot(line.index.to_numpy(np.float64), line, color=colour, linestyle=dashes, linewidth=1.2, label=level(query))
-
-
-def _ticks(axes: Axes, values: list[float]) -> None:
-    doubling = len(values) > 1 and 0 < values[0] * _DOUBLING <= values[-1]
-    set_ticks(axes, values, [f"{value:,g}" for value in values], doubling=doubling)
+    if axis == "paid" or query in ("clean", "chance"):
+        axes.axhline(float(cells["mean"].mean()), **style)
+    else:
+        line = cells.groupby(axis)["mean"].mean()
+        axes.plot(line.index, line, **style)
 
 
 def _value(axis: str, value: float) -> str:

@@ -1,24 +1,15 @@
-"""What the panels of a page share."""
+"""What the panels of a page share: one picture for each direction, with a text for whoever does not see it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from aach_lightning.reports.figure import BLUE, INK, VERMILION, Axes, Dashes, Figure, drawable, new_panel
-from aach_lightning.reports.table import DIRECTIONS, NAMES
+from aach_lightning.reports.figure import BLUE, GREY, INK, VERMILION, Axes, Figure, drawable, legend, new_panel
+from aach_lightning.reports.table import DIRECTIONS
 
 WIDTH, HEIGHT = 4.8, 3.6  # inches: readable on a phone
-GREY = "#767b82"
-MARKERS = "osD^vPX"
 NEEDS = {"nothing": (GREY, "o"), "codes": (BLUE, "s"), "weights": (VERMILION, "D")}
-LEVELS: dict[str, tuple[str, Dashes]] = {
-    "clean": (INK, "-"),
-    "chance": (GREY, (0, (8, 2, 1, 2))),
-    "noise": (GREY, (0, (1, 1.5))),
-    "white_box": (INK, (0, (5, 2))),
-}
+COLOURS = {"clean": INK, "chance": GREY, "noise": GREY, "white_box": INK}  # of references
 _LONGEST = 30
 
 
@@ -37,21 +28,38 @@ class Panel:
     figure: Figure
 
 
-def new_direction(direction: str, height: float = HEIGHT, further: str = "") -> tuple[Figure, Axes]:
-    """A panel with the direction above it."""
-    figure, axes = new_panel(WIDTH, height)
-    axes.set_title(drawable(f"{DIRECTIONS[direction]}{further}", 70), fontsize=10, parse_math=False)
-    return figure, axes
+def draw_panels(name: str, draw: Callable[[Axes, str], str | None]) -> Iterator[Panel]:
+    """A panel for each direction that has something to show.
+
+    Args:
+        name: Of the files; the direction follows.
+        draw: Draws a direction, "I2T" or "T2I", and says what is seen; None where there is nothing.
+    """
+    for direction, title in DIRECTIONS.items():
+        figure, axes = new_panel(WIDTH, HEIGHT)
+        axes.set_title(title, fontsize=10)
+        alt = draw(axes, direction)
+        if alt is not None:
+            legend(figure, axes)
+            yield Panel(f"{name}_{direction}", f"{title}. {alt}.", figure)
 
 
-def directions_of(cells: pd.DataFrame) -> list[str]:
-    """Directions that occur."""
-    return [direction for direction in DIRECTIONS if (cells["direction"] == direction).any()]
+def set_height(axes: Axes, inches: float) -> None:
+    """Make room for more lines than a panel has by itself."""
+    axes.get_figure(root=True).set_size_inches(WIDTH, inches)  # type: ignore[union-attr]
 
 
 def style_of(needs: Any) -> tuple[str, str]:
     """Colour and marker by what an attacker needs."""
     return NEEDS.get(str(needs).split(",")[0], (GREY, "o"))
+
+
+def explain_needs(axes: Axes, needs: Iterable[str]) -> None:
+    """Legend entries of the colours that occur."""
+    needs = set(needs)
+    for need, (colour, marker) in NEEDS.items():
+        if any(text.startswith(need) for text in needs):
+            axes.plot([], [], color=colour, marker=marker, linestyle="none", label=f"needs {need}")
 
 
 def name_of(row: Any) -> str:
@@ -60,18 +68,6 @@ def name_of(row: Any) -> str:
     return f"{label}, M = {row.paid:,}" if row.paid else label
 
 
-def level(query: str) -> str:
-    """A reference in words."""
-    return NAMES.get(query, query)
-
-
-def explain_needs(axes: Axes, needs: "pd.Series[str]") -> None:
-    """Legend entries of the colours that occur."""
-    for need, (colour, marker) in NEEDS.items():
-        if needs.str.startswith(need).any():
-            axes.plot([], [], color=colour, marker=marker, linestyle="none", label=f"needs {need}")
-
-
-def spoken(values: Sequence[tuple[str, float]]) -> str:
+def spoken(names: Iterable[str], values: Iterable[float]) -> str:
     """Names and numbers for whoever does not see a picture."""
-    return "; ".join(f"{name}: {value:.3f}" for name, value in values)
+    return "; ".join(f"{name}: {value:.3f}" for name, value in zip(names, values, strict=True))

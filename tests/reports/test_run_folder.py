@@ -3,7 +3,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aach_lightning.reports.words import show_words
+from aach_lightning.reports.run_folder import show_words
 
 
 def change(name: str, added: list[str], removed: list[str]) -> dict[str, Any]:
