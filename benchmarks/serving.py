@@ -30,15 +30,15 @@ def service(size: int, ready: Connection) -> None:
     from aach_lightning.serving.accounts import Accounts
     from aach_lightning.serving.app import make_app
     from aach_lightning.serving.serve import bind, make_server
-    from aach_lightning.serving.system import System
+    from aach_lightning.serving.system import About, System
 
     torch.set_num_threads(1)
     image = EncoderConfig(backbone={"_target_": "aach_lightning.networks.small_cnn.SmallCNN"})
     text = EncoderConfig(backbone={"_target_": "aach_lightning.networks.text_mlp.TextMLP", "width": 1024})
     network = build_network(image, text, BITS, size, WORDS, 0).eval()
-    system = System(network, BITS, size, WORDS, identity="untrained")
+    system = System(network, About("untrained", BITS, size, WORDS))
     limits = LimitsConfig(None, 1e9, 10**9, 256, 64.0, 60.0, 1000, 256)
-    app = make_app(system, Accounts([KEY], None, limits.rate, limits.burst), limits)
+    app = make_app(system, Accounts([KEY], limits), limits)
     server = make_server(app, ServingConfig("127.0.0.1", 0, limits))
     listener = bind(server)
     ready.send(listener.getsockname()[1])

@@ -88,7 +88,7 @@ def test_commands_on_a_page_can_be_given(words: list[str], tmp_path: Path) -> No
         return
     if words[0] == "-m" and words[1].startswith("mylab."):
         return  # tests/e2e/test_extending.py runs it
-    if words[:2] == ["-m", "aach_lightning.serving.serve"]:
+    if words[:2] == ["-m", "aach_lightning.serving"]:
         program, arguments = "serve.py", words[2:]
     if words[:3] == ["-m", "aach_lightning.targets", "check"]:
         program, arguments = "attack.py", words[3:]

@@ -31,6 +31,6 @@ class ServingConfig:
 
 @dataclass
 class ServeConfig(RunConfig):
-    """What python -m aach_lightning.serving.serve reads: the target and its data as in a run, and how it is served."""
+    """What python -m aach_lightning.serving reads: the target and its data as in a run, and how it is served."""
 
-    serving: ServingConfig = option(ServingConfig, "how a target is served, by aach_lightning.serving.serve alone")
+    serving: ServingConfig = option(ServingConfig, "how a target is served, by python -m aach_lightning.serving alone")

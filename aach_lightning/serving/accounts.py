@@ -4,8 +4,10 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from aach_lightning.config.serving import LimitsConfig
 from aach_lightning.errors import ConfigError
 from aach_lightning.serving.request_error import RequestError
 
@@ -17,17 +19,15 @@ class Account:
     """What one key may still do; for several threads.
 
     Args:
-        quota: Items that it may ask for; None for any number.
-        rate: Requests a second in the long run.
-        burst: Requests at once, at least 1.
+        limits: `quota` items in all, None for any number; `rate` requests a second in the long run, `burst` at once.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, quota: int | None, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.remaining = quota
+    def __init__(self, limits: LimitsConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self.remaining = limits.quota
         self.charged = 0
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._tokens, self._seen = float(burst), clock()
+        self._rate, self._burst, self._clock = limits.rate, limits.burst, clock
+        self._tokens, self._seen = float(limits.burst), clock()
         self._lock = threading.Lock()
 
     def admit(self) -> None:
@@ -45,12 +45,21 @@ class Account:
                 raise RequestError(429, "too_fast", f"at most {self._rate:g} requests a second are answered", wait)
             self._tokens -= 1
 
-    def charge(self, items: int) -> None:
-        """Take `items` from the quota, all or none.
+    @contextmanager
+    def charge(self, items: int) -> Iterator[None]:
+        """Take `items` from the quota, all or none; they are given back where the body of the `with` statement fails.
 
         Raises:
             RequestError: 429 without a time to wait, if fewer are left.
         """
+        self._take(items)
+        try:
+            yield
+        except BaseException:
+            self._take(-items)
+            raise
+
+    def _take(self, items: int) -> None:
         with self._lock:
             if self.remaining is not None:
                 if items > self.remaining:
@@ -59,26 +68,17 @@ class Account:
                 self.remaining -= items
             self.charged += items
 
-    def refund(self, items: int) -> None:
-        """Give back what was charged for a request that could not be answered."""
-        with self._lock:
-            self.charged -= items
-            if self.remaining is not None:
-                self.remaining += items
-
 
 class Accounts:
-    """All keys of a service. Only hashes of them are kept.
+    """All keys of a service, each with a quota of its own for as long as the service runs; only hashes are kept.
 
     Args:
         keys: As clients send them.
-        quota: See `Account`; each key has its own, for as long as the service runs.
-        rate: See `Account`.
-        burst: See `Account`.
+        limits: See `Account`.
     """
 
-    def __init__(self, keys: Sequence[str], quota: int | None, rate: float, burst: int) -> None:
-        self._accounts = {_hash(key): Account(quota, rate, burst) for key in keys}
+    def __init__(self, keys: Sequence[str], limits: LimitsConfig) -> None:
+        self._accounts = {_hash(key): Account(limits) for key in keys}
 
     def find(self, authorization: str | None) -> Account:
         """The account of a header `Authorization: Bearer KEY`.
@@ -103,9 +103,8 @@ def keys_from_environment() -> list[str]:
         ConfigError: If there are none, or one is short, repeated, or of characters that no header can hold.
     """
     keys = [key.strip() for key in os.environ.get(VARIABLE, "").split(",") if key.strip()]
-    advice = f"set the environment variable {VARIABLE} to one or more keys, separated by commas"
     if not keys:
-        raise ConfigError(f"a service needs keys: {advice}")
+        raise ConfigError(f"a service needs keys: set the environment variable {VARIABLE}, separated by commas")
     if len(set(keys)) != len(keys):
         raise ConfigError(f"a key is repeated in {VARIABLE}: each has a quota of its own")
     for key in keys:

@@ -1,8 +1,8 @@
-"""Answer over HTTP with the codes of a trained target: python -m aach_lightning.serving.serve target=... data=..."""
+"""Answer over HTTP with the codes of a trained target: python -m aach_lightning.serving target=... data=..."""
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -17,6 +17,8 @@ from aach_lightning.runtime.run import run, start
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    from aach_lightning.serving.system import System
+
 log = logging.getLogger(__name__)
 
 
@@ -27,11 +29,10 @@ class ServiceError(AachError):
 def serve(config: RunConfig) -> None:
     """Find or train the target, and answer until the process is stopped."""
     from aach_lightning.data.experiment import Experiment
-    from aach_lightning.data.texts import unnamed
-    from aach_lightning.serving.accounts import Accounts, keys_from_environment
-    from aach_lightning.serving.app import make_app
-    from aach_lightning.serving.system import System
+    from aach_lightning.serving.accounts import keys_from_environment
+    from aach_lightning.serving.system import About, System
     from aach_lightning.targets.deployment import deployed_target, ensure_deployed
+    from aach_lightning.targets.remote_deployment import words_hash
 
     serving = cast(ServeConfig, config).serving
     if (name := config.answer.name) is not AnswerName.codes:
@@ -39,25 +40,27 @@ def serve(config: RunConfig) -> None:
     keys = keys_from_environment()
     experiment = Experiment.load(config, target_only=True)
     artifact, pairs = ensure_deployed(experiment), experiment.pairs
-    system = System(
-        deployed_target(experiment, artifact),
-        config.target.code_length,
-        pairs.images.shape[-1],
-        len(pairs.words),
-        None if pairs.words == unnamed(len(pairs.words)) else pairs.words,
-        identity=artifact.key,
+    about = About(
+        artifact.key, config.target.code_length, pairs.images.shape[-1], len(pairs.words), words_hash(pairs.words)
     )
-    limits = serving.limits
-    listen(make_app(system, Accounts(keys, limits.quota, limits.rate, limits.burst), limits), serving)
+    listen(System(deployed_target(experiment, artifact), about), keys, serving)
 
 
-def listen(app: Callable[..., Any], serving: ServingConfig) -> None:
+def listen(system: "System", keys: Sequence[str], serving: ServingConfig) -> None:
     """Answer until the process is stopped.
+
+    Args:
+        system: What is served.
+        keys: Of the clients.
+        serving: Address and limits.
 
     Raises:
         ServiceError: If the address is taken.
     """
-    server = make_server(app, serving)
+    from aach_lightning.serving.accounts import Accounts
+    from aach_lightning.serving.app import make_app
+
+    server = make_server(make_app(system, Accounts(keys, serving.limits), serving.limits), serving)
     listener = bind(server)
     host, port = listener.getsockname()[:2]
     log.info("answering at http://%s:%d, described at http://%s:%d/docs", host, port, host, port)
@@ -113,7 +116,3 @@ def main() -> None:
 
 def _serve(config: DictConfig) -> None:
     run(config, serve)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,37 +1,33 @@
-"""What is served: a target, the sizes of its inputs, and its answers as bytes."""
+"""What is served: a target, what a client has to know of it, and its answers as bytes."""
 
 import json
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from aach_lightning.runtime.files import digest_json
-from aach_lightning.serving.bodies import code_strings
 from aach_lightning.targets.service import Service, Target
 
 
 @dataclass(frozen=True)
 class About:
-    """What a client has to know.
+    """What a client has to know of a system.
 
     Attributes:
-        identity: Names the target and its weights.
+        identity: Names the target and its weights: another name wherever the answers differ.
         code_length: K.
         image_size: Height and width in pixels.
         text_width: D.
-        words_hash: Of the vocabulary; None where texts are vectors of no words.
-        most_items: Items that one request may hold.
+        words_hash: Of the vocabulary (`remote_deployment.words_hash`); None where texts are vectors of no words.
     """
 
     identity: str
     code_length: int
     image_size: int
     text_width: int
-    words_hash: str | None
-    most_items: int
+    words_hash: str | None = None
 
 
 class System:
@@ -39,38 +35,16 @@ class System:
 
     Args:
         target: Hashes images and texts.
-        code_length: K.
-        image_size: Height and width in pixels.
-        text_width: D.
-        words: Vocabulary of bags of words; None where entries are no words.
-        identity: Names the target and its weights.
+        about: Its sizes and its name.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        code_length: int,
-        image_size: int,
-        text_width: int,
-        words: Sequence[str] | None = None,
-        *,
-        identity: str,
-    ) -> None:
-        if words is not None and len(words) != text_width:
-            raise ValueError(f"{len(words)} words for texts of {text_width} entries")
-        self._service = Service(target, code_length)
+    def __init__(self, target: Target, about: About) -> None:
+        self.about = about
+        self._service = Service(target, about.code_length)
         self._computing = threading.Lock()  # a network of one's own need not be made for several threads
-        self.code_length, self.image_size, self.text_width = code_length, image_size, text_width
-        self.words = None if words is None else tuple(words)
-        self.identity = identity
-
-    def about(self, most_items: int) -> About:
-        """What a client has to know."""
-        words = None if self.words is None else digest_json(list(self.words))
-        return About(self.identity, self.code_length, self.image_size, self.text_width, words, most_items)
 
     def answer(self, inputs: Tensor) -> bytes:
-        """The codes of images (uint8, N x 3 x H x W) or texts (float32, N x D) as JSON.
+        """The codes of images (uint8, N x 3 x H x H) or texts (float32, N x D) as JSON.
 
         Raises:
             TargetError: If the target answers with anything but codes.
@@ -79,3 +53,14 @@ class System:
         with self._computing:
             codes = ask(inputs)
         return json.dumps({"codes": code_strings(codes)}, separators=(",", ":")).encode()
+
+
+def code_strings(codes: Tensor) -> list[str]:
+    """Codes, int8 in {-1, +1}, N x K, as strings of 1 and 0.
+
+    Example:
+        >>> code_strings(torch.tensor([[1, -1, -1]], dtype=torch.int8))
+        ['100']
+    """
+    digits = np.where(codes.numpy() > 0, ord("1"), ord("0")).astype(np.uint8)
+    return [row.tobytes().decode("ascii") for row in digits]

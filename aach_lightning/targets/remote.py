@@ -26,7 +26,7 @@ _AGAIN = (408, 500, 502, 503, 504)  # and 429 with Retry-After; without it a quo
 
 
 class HttpTarget:
-    """Codes from a service that speaks as `aach_lightning.serving.serve` does.
+    """Codes from a service that speaks as `aach_lightning.serving` does.
 
     A batch is cut into requests that are sent side by side. What gets lost is sent again, after a pause that grows or
     that the service asks for. The name of a request is a hash of its content: the service knows a repeated one, even of

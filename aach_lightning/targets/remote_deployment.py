@@ -1,6 +1,7 @@
 """A target that answers over HTTP: a run keeps who it is, and the codes of the collection."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -82,6 +83,11 @@ class RemoteDeployment(Deployment):
         return here.store.get_or_build("remote", depends_on, lambda folder: _build(here, service, folder))
 
 
+def words_hash(words: Sequence[str]) -> str | None:
+    """What two vocabularies have in common where they are the same; None where entries of texts are no words."""
+    return None if tuple(words) == unnamed(len(words)) else digest_json(list(words))
+
+
 def check_about(about: dict[str, Any], experiment: Experiment, method: HttpConfig) -> None:
     """Compare what a service says of itself with the configuration and the data.
 
@@ -89,7 +95,7 @@ def check_about(about: dict[str, Any], experiment: Experiment, method: HttpConfi
         ConfigError: Lists what differs.
     """
     pairs = experiment.pairs
-    words = None if pairs.words == unnamed(len(pairs.words)) else digest_json(list(pairs.words))
+    words = words_hash(pairs.words)
     wrong = [
         f"{name}: the service has {about.get(name)}, {key} has {value}"
         for name, value, key in (

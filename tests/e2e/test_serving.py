@@ -24,7 +24,7 @@ def served(launcher: Launcher, arguments: tuple[str, ...], log: Path) -> Iterato
     command, _ = launcher._command(arguments, "serving")
     with log.open("w") as file:
         service = subprocess.Popen(
-            [sys.executable, "-m", "aach_lightning.serving.serve", *command],
+            [sys.executable, "-m", "aach_lightning.serving", *command],
             cwd=ROOT,
             env={**launcher.environment, "AACH_API_KEYS": KEY},
             stdout=file,

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 from aach_lightning.serving.accounts import Accounts
 from aach_lightning.serving.app import make_app
 from aach_lightning.serving.serve import bind, make_server
-from aach_lightning.serving.system import System
+from aach_lightning.serving.system import About, System
 
 KEY, OTHER = "first-key-0123456789", "other-key-0123456789"
 SIZE, WORDS, BITS = 8, ("dog", "cat", "beach", "it's"), 12
@@ -81,13 +81,11 @@ class Serving:
 def start() -> Iterator[Callable[..., Serving]]:
     running = []
 
-    def started(
-        words: tuple[str, ...] | None = WORDS, target: Any = None, system: System | None = None, **limits: Any
-    ) -> Serving:
+    def started(target: Any = None, system: System | None = None, **limits: Any) -> Serving:
         chosen = replace(LIMITS, **limits)
         target = target or Projection()
-        system = system or System(target, BITS, SIZE, len(WORDS), words, identity="projection 0")
-        accounts = Accounts([KEY, OTHER], chosen.quota, chosen.rate, chosen.burst)
+        system = system or System(target, About("projection 0", BITS, SIZE, len(WORDS), "hash of words"))
+        accounts = Accounts([KEY, OTHER], chosen)
         server = make_server(make_app(system, accounts, chosen), ServingConfig("127.0.0.1", 0, chosen))
         listener = bind(server)
         thread = threading.Thread(target=server.run, args=([listener],))

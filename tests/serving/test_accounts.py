@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -15,7 +17,7 @@ from tests.serving.conftest import LIMITS
 
 def test_an_account_refills_at_its_rate_and_never_above_its_burst() -> None:
     now = [100.0]
-    account = Account(None, rate=2.0, burst=3, clock=lambda: now[0])
+    account = Account(replace(LIMITS, rate=2.0, burst=3), clock=lambda: now[0])
     for _ in range(3):
         account.admit()
     with pytest.raises(RequestError) as refused:
@@ -30,13 +32,14 @@ def test_an_account_refills_at_its_rate_and_never_above_its_burst() -> None:
         account.admit()
 
 
-def test_what_is_refunded_can_be_spent_again() -> None:
-    account = Account(3, 1.0, 1)
-    account.charge(2)
-    with pytest.raises(RequestError, match="2 items were asked for, 1 are left"):
-        account.charge(2)
-    account.refund(2)
-    account.charge(3)
+def test_what_was_charged_for_a_failure_can_be_spent_again() -> None:
+    account = Account(replace(LIMITS, quota=3))
+    with pytest.raises(KeyError), account.charge(2):  # noqa: PT012
+        with pytest.raises(RequestError, match="2 items were asked for, 1 are left"), account.charge(2):
+            pytest.fail("it was let in")
+        raise KeyError
+    with account.charge(3):
+        pass
     assert (account.remaining, account.charged) == (0, 3)
 
 
@@ -79,3 +82,14 @@ def test_a_service_answers_with_codes_alone() -> None:
     answer = AnswerConfig(name=AnswerName.topk, gallery=9, k=3)
     with pytest.raises(ConfigError, match="answer=topk: a service answers with codes"):
         serve(ServeConfig(answer=answer, serving=ServingConfig("127.0.0.1", 0, LIMITS)))
+
+
+def test_the_former_name_of_the_command_says_the_new_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aach_lightning.targets.serve", "--cfg", "job", "-p", "serving"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "python -m aach_lightning.targets.serve is now python -m aach_lightning.serving\n"
+    assert "port: 8080" in done.stdout

@@ -17,11 +17,11 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import gallery_rows
 from aach_lightning.data.texts import unnamed
 from aach_lightning.errors import ConfigError
-from aach_lightning.serving.system import System
+from aach_lightning.serving.system import About, System
 from aach_lightning.targets.access import open_target
 from aach_lightning.targets.deployment import deployed_target, ensure_deployed
 from aach_lightning.targets.index import CodeIndex, read_report
-from aach_lightning.targets.remote_deployment import check_about
+from aach_lightning.targets.remote_deployment import check_about, words_hash
 from tests.serving.conftest import KEY, Serving
 
 HTTP = ("target=http", "target.method.url=http://127.0.0.1:9", "evaluation.white_box=false")
@@ -35,7 +35,8 @@ def test_a_run_against_a_service_finds_what_a_run_in_this_process_finds(
 ) -> None:
     here = toy_experiment()
     trained = ensure_deployed(here)
-    system = System(deployed_target(here, trained), 16, 32, 16, toy_pairs.words, identity=trained.key)
+    about = About(trained.key, 16, 32, 16, words_hash(toy_pairs.words))
+    system = System(deployed_target(here, trained), about)
     serving = start(system=system, items=64)
     monkeypatch.setenv("AACH_API_KEY", KEY)
     there = toy_experiment(*HTTP, f"target.method.url={serving.url}", "target.code_length=16")
@@ -74,7 +75,7 @@ def test_a_run_against_a_service_finds_what_a_run_in_this_process_finds(
     [
         ("evaluation.white_box=true", "choose evaluation.white_box=false"),
         ("attack.source=target", "choose attack.source=surrogate or queries"),
-        ("target/defence=median", "target.defence=MedianConfig"),
+        ("target/defence=median", "target.defence=MedianFilter"),
         ("target/adversarial=pgd", "target.adversarial.method=pgd"),
         ("target.method.url=ftp://x", "target.method.url=ftp://x"),
         ("target.method.url=http://key@x", "read from AACH_API_KEY"),
@@ -97,8 +98,7 @@ def test_a_service_made_for_something_else_is_refused(
     here = toy_experiment(*HTTP, "target.code_length=16")
     method = here.config.target.method
     assert isinstance(method, HttpConfig)
-    system = System(torch.nn.Identity(), 16, 32, 16, toy_pairs.words, identity="x")  # type: ignore[arg-type]
-    about: dict[str, Any] = vars(system.about(64))
+    about: dict[str, Any] = {**vars(About("x", 16, 32, 16, words_hash(toy_pairs.words))), "most_items": 64}
     check_about(about, here, method)
     check_about({**about, "words_hash": None}, here, method)
     check_about(about, replace(here, pairs=replace(toy_pairs, words=unnamed(16))), method)
