@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -39,6 +39,7 @@ def _word_list(file: str) -> str | None:
 class DataConfig:
     """What is retrieved."""
 
+    marks: ClassVar[tuple[str, ...]] = ()  # one of these in a folder (or a file, by its ending) shows this form of data
     _target_: str = MISSING
     name: str = option(MISSING, "what results call the data set, and its row in the sizes of a protocol")
     image_size: int = option(224, "height and width", Limits(16, 4096, unit="pixels"))
@@ -83,6 +84,7 @@ class SentencesConfig(EncodedConfig):
 class FolderConfig(SentencesConfig, DamagedConfig):
     """Your own data: a folder with pairs.csv (id, image, text, labels separated by |)."""
 
+    marks: ClassVar[tuple[str, ...]] = ("pairs.csv",)
     _target_: str = "aach_lightning.data.folder.folder_pairs"
     name: str = "pairs"
     root: str = option(MISSING, "the folder", _with_pairs)
@@ -92,6 +94,7 @@ class FolderConfig(SentencesConfig, DamagedConfig):
 class ContainerConfig(SentencesConfig, DamagedConfig):
     """Packs in circulation: .mat (5 and v7.3), .h5, .npy and text lists, told apart by their keys and shapes."""
 
+    marks: ClassVar[tuple[str, ...]] = ("*.mat", "*.h5", "*.hdf5", "*.npy", "*.txt")
     _target_: str = "aach_lightning.readers.containers.reader.container_pairs"
     name: str = "container"
     path: str = option(MISSING, "one file, or the folder of all files of a pack", _pack)
@@ -109,6 +112,7 @@ class OriginalConfig(DamagedConfig):
 class MirFlickrConfig(OriginalConfig, EncodedConfig):
     """MIRFlickr-25K: the official folders mirflickr/ and annotations/ in one folder."""
 
+    marks: ClassVar[tuple[str, ...]] = ("mirflickr/meta", "meta/tags")
     _target_: str = "aach_lightning.readers.original.mirflickr25k.mirflickr25k_pairs"
     name: str = "mirflickr25k"
     tag_images: int = option(20, "a tag is kept if at least so many images have it", POSITIVE)
@@ -118,6 +122,7 @@ class MirFlickrConfig(OriginalConfig, EncodedConfig):
 class NusWideConfig(OriginalConfig):
     """NUS-WIDE with its most frequent labels: the official lists and the photos in one folder."""
 
+    marks: ClassVar[tuple[str, ...]] = ("ImageList/Imagelist.txt", "Imagelist.txt")
     _target_: str = "aach_lightning.readers.original.nuswide.nuswide_pairs"
     labels: int = option(MISSING, "the most frequent ones are kept", Limits(1, 81))
 
@@ -126,6 +131,7 @@ class NusWideConfig(OriginalConfig):
 class CocoConfig(OriginalConfig, SentencesConfig):
     """MS-COCO 2014: the official folders annotations/, train2014/ and val2014/ in one folder; one caption an image."""
 
+    marks: ClassVar[tuple[str, ...]] = ("annotations/instances_train2014.json",)
     _target_: str = "aach_lightning.readers.original.mscoco.mscoco_pairs"
     name: str = "mscoco"
     words: int = 2026

@@ -1,16 +1,15 @@
 """What a file or folder of data is, and how the configuration names it."""
 
 import re
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 from aach_lightning.config.choices import OnDamaged
 from aach_lightning.config.data import DATA, DataConfig
+from aach_lightning.data.load import list_datasets
 from aach_lightning.errors import ConfigError
 
-_PACKS = (".mat", ".h5", ".hdf5", ".npy", ".txt")
 _PLAIN = re.compile(r"[\w./-]+")
 
 
@@ -20,46 +19,44 @@ class Kind:
 
     Attributes:
         option: Value of `data=`.
-        title: For people.
-        key: The key that takes the path.
-        recognise: Whether a path is of this kind, from names alone.
+        marks: Files or folders that show it, as patterns.
     """
 
     option: str
-    title: str
-    key: str
-    recognise: Callable[[Path], bool]
+    marks: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return list_datasets()[self.option].rstrip(".")
+
+    @property
+    def key(self) -> str:
+        """The key that takes the path."""
+        return "root" if hasattr(self.configure("", 0, OnDamaged.error), "root") else "path"
+
+    def is_of(self, path: Path) -> bool:
+        """Whether a path is of this kind, from names alone."""
+        files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
+        names = [Path(file.name.lower()) for file in files]
+        return any(
+            any(name.match(mark) for name in names) if mark.startswith("*") else (path / mark).exists()
+            for mark in self.marks
+        )
 
     def configure(self, path: str, size: int, damaged: OnDamaged) -> DataConfig:
         """The configuration of its reader, with the values of the choice `option`."""
         chosen = DATA[self.option]
         configured: DataConfig = chosen() if isinstance(chosen, type) else copy(chosen)
-        for key, value in ((self.key, path), ("image_size", size), ("on_damaged", damaged)):
-            setattr(configured, key, value)
+        for key, value in (("root", path), ("path", path), ("image_size", size), ("on_damaged", damaged)):
+            if hasattr(configured, key):
+                setattr(configured, key, value)
         return configured
 
 
-def _has(*places: str) -> Callable[[Path], bool]:
-    return lambda path: any((path / place).exists() for place in places)
-
-
-def _is_pack(path: Path) -> bool:
-    files = path.iterdir() if path.is_dir() else (path,)
-    return any(file.suffix.lower() in _PACKS and file.is_file() for file in files)
-
-
-KINDS: tuple[Kind, ...] = (
-    Kind("pairs", "a folder with pairs.csv", "root", _has("pairs.csv")),
-    Kind("mirflickr25k", "MIRFlickr-25K as distributed", "root", _has("mirflickr/meta", "meta/tags")),
-    Kind(
-        "nuswide_tc21",
-        "NUS-WIDE as distributed (data=nuswide_tc10 reads it too)",
-        "root",
-        _has("ImageList/Imagelist.txt", "Imagelist.txt"),
-    ),
-    Kind("mscoco", "MS-COCO 2014 as distributed", "root", _has("annotations/instances_train2014.json")),
-    Kind("container", "a pack of .mat, .h5 or .npy files", "path", _is_pack),
-)
+# of choices with the same marks (the labels of NUS-WIDE) the last; files of any name last
+_BY_MARKS = {chosen.marks: option for option, chosen in DATA.items() if chosen.marks}
+KINDS = tuple(Kind(option, marks) for marks, option in sorted(_BY_MARKS.items(), key=lambda item: "*" in item[0][0]))
 """The first that recognises a path is taken."""
 
 
@@ -72,7 +69,7 @@ def recognise(path: Path) -> Kind:
     if not path.exists():
         raise ConfigError(f"{path} does not exist")
     for kind in KINDS:
-        if kind.recognise(path):
+        if kind.is_of(path):
             return kind
     known = "\n  ".join(f"{kind.title} (data={kind.option})" for kind in KINDS)
     raise ConfigError(f"{path} is none of the forms that are known:\n  {known}")
