@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
+from aach_lightning.data.experiment import Experiment
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.likelihood import inverted_likelihood, likelihood
 from aach_lightning.perturbations.descent import PGD
+from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.batches import BATCH
 from aach_lightning.runtime.checkpoints import is_readable, load_tensors, save_tensors
@@ -26,29 +30,33 @@ class TrainCodes:
     """What a trained target makes of its train part.
 
     Attributes:
-        images: n x K float, relaxed codes.
-        texts: n x K float, relaxed codes.
+        image_codes: n x K float, relaxed.
+        text_codes: n x K float, relaxed.
         labels: uint8 in {0, 1}, n x C.
     """
 
-    images: Tensor
-    texts: Tensor
+    image_codes: Tensor
+    text_codes: Tensor
     labels: Tensor
 
     def to(self, device: torch.device | str) -> "TrainCodes":
         """Copy to `device`."""
-        return TrainCodes(self.images.to(device), self.texts.to(device), self.labels.to(device))
+        return TrainCodes(*(part.to(device) for part in (self.image_codes, self.text_codes, self.labels)))
+
+
+def perturbations(config: HardeningConfig, pairs: Pairs) -> dict[Modality, PGD]:
+    """Changes of each modality that a target learns to withstand."""
+    spaces = {half: Space.of(half, pairs, config.epsilon, config.text_epsilon) for half in Modality}
+    return {half: PGD(space, config.steps, config.step_size * space.epsilon) for half, space in spaces.items()}
 
 
 def craft_pairs(
+    experiment: Experiment,
     network: HashingNetwork,
-    pairs: Pairs,
     rows: NDArray[np.int64],
     codes: TrainCodes,
-    perturb: tuple[PGD, PGD],
-    intra_weight: float,
+    hardening: CmlaHardeningConfig,
     folder: Path,
-    device: torch.device,
 ) -> list[Path]:
     """Change both halves of pairs so that similarities to the other modality become unlikely (CMLA's objective).
 
@@ -56,35 +64,36 @@ def craft_pairs(
     again. CMLA's third part, the mean change of an entry, is left out: the change is bounded already.
 
     Args:
-        network: The trained target, in eval mode, on `device`.
-        pairs: The data set.
-        rows: int64, P rows of it.
-        codes: Of the train part, on `device`.
-        perturb: Of images, and of texts.
-        intra_weight: Weight of the likelihood of similarities within the modality.
+        experiment: Has the pairs.
+        network: The trained target, in eval mode, where the experiment computes.
+        rows: int64, P rows of the pairs.
+        codes: Of the train part.
+        hardening: Bounds and steps, and the weight of the likelihood of similarities within a modality.
         folder: Where the batches are kept.
-        device: Where to compute.
 
     Returns:
         The files, each with `images` (uint8, up to BATCH x 3 x H x W) and `texts` (float32).
     """
+    pairs, device = experiment.pairs, experiment.device
+    perturb, codes = perturbations(hardening, pairs), codes.to(device)
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     files = [folder / f"{number:05d}.safetensors" for number in range(len(batches))]
+
+    def crafted(batch: PairBatch, half: Modality) -> Tensor:
+        similar = (batch.labels.float() @ codes.labels.float().T > 0).float()
+        own, other = half.codes(codes), half.other.codes(codes)
+
+        def loss(inputs: Tensor) -> Tensor:
+            return _loss(half.hashed_by(network)(inputs), own, other, similar, hardening.intra_weight)
+
+        return perturb[half](loss, half.of(batch))
+
     mine = range(ranks.rank(), len(batches), ranks.size())
     for number in track(mine, "crafting pairs to learn from", transient=True, disable=not ranks.is_first()):
         if is_readable(files[number]):
             continue
         batch = pairs.batch(batches[number]).to(device)
-        similar = (batch.labels.float() @ codes.labels.float().T > 0).float()
-        own, other = codes.images, codes.texts
-
-        def images_loss(images: Tensor, similar: Tensor = similar, own: Tensor = own, other: Tensor = other) -> Tensor:
-            return _loss(network.hash_images(images), own, other, similar, intra_weight)
-
-        def texts_loss(texts: Tensor, similar: Tensor = similar, own: Tensor = other, other: Tensor = own) -> Tensor:
-            return _loss(network.hash_texts(texts), own, other, similar, intra_weight)
-
-        images, texts = perturb[0](images_loss, batch.images), perturb[1](texts_loss, batch.texts)
+        images, texts = (crafted(batch, half) for half in Modality)
         save_tensors(files[number], {"images": image_levels(images), "texts": texts})
     ranks.barrier()
     return files

@@ -11,12 +11,8 @@ from torch import Tensor
 from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.experiment import Experiment
-from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.inference import hash_pairs, relax_pairs
-from aach_lightning.perturbations.descent import PGD
-from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.depends import named
@@ -25,7 +21,7 @@ from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
 from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks, fit, make_trainer
-from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
+from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs, perturbations
 from aach_lightning.targets.datamodule import TargetDataModule
 from aach_lightning.targets.hardening_module import FineTuningModule, PGDModule
 from aach_lightning.targets.index import CodeIndex, validation_parts, write_index
@@ -44,13 +40,6 @@ def ensure_hardened(experiment: Experiment, target: Artifact) -> Artifact:
     )
 
 
-def perturbations(config: HardeningConfig, pairs: Pairs) -> tuple[PGD, PGD]:
-    """Changes of images, and of texts, that a target learns to withstand."""
-    spaces = (Space.of(half, pairs, config.epsilon, config.text_epsilon) for half in Modality)
-    images, texts = (PGD(space, config.steps, config.step_size * space.epsilon) for space in spaces)
-    return images, texts
-
-
 def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact, folder: Path) -> None:
     config, pairs, split, device = experiment.config, experiment.pairs, experiment.split, experiment.device
     # adversarial images cannot be read once and for all: the backbone takes part, and learns unless it is told not to
@@ -66,12 +55,11 @@ def _harden(experiment: Experiment, hardening: HardeningConfig, target: Artifact
     if isinstance(hardening, CmlaHardeningConfig):
         order = numpy_generator(config.target.seed, "adversarial").permutation(split.train)
         sources, kept = order[: hardening.pairs], checkpoints / "adversarial"
-        both = perturbations(hardening, pairs)
-        files = craft_pairs(network, pairs, sources, codes.to(device), both, hardening.intra_weight, kept, device)
+        files = craft_pairs(experiment, network, sources, codes, hardening, kept)
         train = added = PairsWithAdversarial(pairs, split.train, sources, files)
         ids, rows = added.ids, added.rows
     module = _module(experiment, hardening, network.cpu(), torch.from_numpy(ids.copy()), pairs.labels[rows])
-    module.remember(torch.from_numpy(split.train.copy()), codes.images, codes.texts)
+    module.remember(torch.from_numpy(split.train.copy()), codes.image_codes, codes.text_codes)
     module.train()
     asked, searched = (PairDataset(pairs, part, shared=True) for part in validation_parts(experiment))
     seed = derive_seed(config.target.seed, "hardening")

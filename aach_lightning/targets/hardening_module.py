@@ -1,11 +1,12 @@
 """Fine-tuning of a trained target, and fine-tuning on what PGD makes of each batch."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.networks.sharing import hash_global_batch
@@ -38,12 +39,12 @@ class PGDModule(FineTuningModule):
 
     Args:
         *arguments: As `DCMHModule`.
-        perturb: Of images, and of texts.
+        perturb: Of each modality.
         seed: Base seed of the random starts.
         **options: As `DCMHModule`.
     """
 
-    def __init__(self, *arguments: object, perturb: tuple[PGD, PGD], seed: int, **options: object):
+    def __init__(self, *arguments: object, perturb: Mapping[Modality, PGD], seed: int, **options: object):
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
         self.perturb, self.seed = perturb, seed
 
@@ -58,21 +59,20 @@ class PGDModule(FineTuningModule):
     def _adversarial(self, batch: PairBatch, batch_index: int) -> tuple[Tensor, Tensor]:
         """Both halves moved away from their clean codes; of the images this process's share."""
         generator = torch_generator(self.seed, "adversarial", self.current_epoch, batch_index)
-        starts = [
-            2 * torch.rand(len(batch), *inputs.shape[1:], generator=generator) - 1
-            for inputs in (batch.images, batch.texts)
-        ]
-        own = ranks.own_share(len(batch))
+        starts = {
+            half: 2 * torch.rand(len(batch), *half.of(batch).shape[1:], generator=generator) - 1 for half in Modality
+        }
+        starts[Modality.image] = starts[Modality.image][ranks.own_share(len(batch))]
         self.eval()  # the clean code and its changed form are those of one and the same network: no dropout
-        images = self._moved(self.network.hash_images, batch.images, starts[0][own], self.perturb[0])
-        texts = self._moved(self.network.hash_texts, batch.texts, starts[1], self.perturb[1])
+        images, texts = (self._moved(half, half.of(batch), starts[half]) for half in Modality)
         self.train()
         return images, texts
 
-    def _moved(self, hashing: Callable[[Tensor], Tensor], clean: Tensor, start: Tensor, perturb: PGD) -> Tensor:
+    def _moved(self, half: Modality, clean: Tensor, start: Tensor) -> Tensor:
+        hashing = half.hashed_by(self.network)
         codes = binary_codes(hashing(clean).detach())
 
         def loss(inputs: Tensor) -> Tensor:
             return (hashing(inputs) * codes).mean(dim=1)
 
-        return perturb(loss, clean, start.to(clean))
+        return self.perturb[half](loss, clean, start.to(clean))

@@ -7,7 +7,7 @@ from aach_lightning.config.target import HardeningConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.perturbations.descent import PGD
 from aach_lightning.perturbations.space import Space
-from aach_lightning.targets.hardening import perturbations
+from aach_lightning.targets.adversarial_pairs import perturbations
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -48,6 +48,6 @@ def test_it_needs_no_gradient_mode_and_leaves_no_graph() -> None:
 
 def test_units(toy_pairs: Pairs) -> None:
     config = HardeningConfig(AdversarialMethod.pgd, 8.0, 0.2, 5, 0.25, 3, 1e-4, False)
-    images, texts = perturbations(config, toy_pairs)
+    images, texts = perturbations(config, toy_pairs).values()
     assert images == PGD(Space(8 / 255, "linf", 0.0, 1.0), 5, 2 / 255)
     assert texts == PGD(Space(0.2, "linf", 0.0, 1.0), 5, 0.05)

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.choices import AdversarialMethod
+from aach_lightning.config.target import CmlaHardeningConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.perturbations.descent import PGD
-from aach_lightning.perturbations.space import Space
 from aach_lightning.runtime.checkpoints import load_tensors
 from aach_lightning.targets import adversarial_pairs
 from aach_lightning.targets.adversarial_pairs import PairsWithAdversarial, TrainCodes, craft_pairs
 
 BITS = 8
-PERTURB = (PGD(Space(24 / 255, "linf", 0.0, 1.0), 4, 8 / 255), PGD(Space(0.3, "linf", 0.0, 1.0), 4, 0.1))
+HARDENING = CmlaHardeningConfig(AdversarialMethod.cmla, 24.0, 0.3, 4, 1 / 3, 1, 1e-4, False, 10, 0.7)
 TRAIN = np.array([31, 4, 17, 2, 40, 8, 9, 55, 23, 12])
 
 
@@ -37,7 +38,8 @@ def codes(network: HashingNetwork, toy_pairs: Pairs) -> TrainCodes:
 
 
 def craft(network: HashingNetwork, pairs: Pairs, codes: TrainCodes, folder: Path, rows: Any = TRAIN) -> list[Path]:
-    return craft_pairs(network, pairs, rows, codes, PERTURB, 0.7, folder, torch.device("cpu"))
+    experiment: Any = SimpleNamespace(pairs=pairs, device=torch.device("cpu"))
+    return craft_pairs(experiment, network, rows, codes, HARDENING, folder)
 
 
 def objective(hashed: Tensor, labels: Tensor, own: Tensor, other: Tensor, codes: TrainCodes) -> list[float]:
@@ -68,7 +70,7 @@ def test_crafted_pairs_are_near_and_lower_the_objective(
     assert 0 <= float(made["texts"].min()) <= float(made["texts"].max()) <= 1
     with torch.no_grad():
         before, after = network(clean.images, clean.texts), network(images, made["texts"])
-    for half, (own, other) in enumerate(((codes.images, codes.texts), (codes.texts, codes.images))):
+    for half, (own, other) in enumerate(((codes.image_codes, codes.text_codes), (codes.text_codes, codes.image_codes))):
         values = [objective(part[half], clean.labels, own, other, codes) for part in (before, after)]
         assert sum(values[1]) < sum(values[0])
 
@@ -78,8 +80,8 @@ def test_the_loss_is_that_of_the_paper(network: HashingNetwork, toy_pairs: Pairs
     with torch.no_grad():
         hashed = network.hash_images(clean.images)
     similar = (clean.labels.float() @ codes.labels.float().T > 0).float()
-    found = adversarial_pairs._loss(hashed, codes.images, codes.texts, similar, 0.7)
-    expected = objective(hashed, clean.labels, codes.images, codes.texts, codes)
+    found = adversarial_pairs._loss(hashed, codes.image_codes, codes.text_codes, similar, 0.7)
+    expected = objective(hashed, clean.labels, codes.image_codes, codes.text_codes, codes)
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
 
 

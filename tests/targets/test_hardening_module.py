@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -13,7 +14,10 @@ from aach_lightning.targets.method import Schedule, TrainPart
 
 BITS = 8
 ROWS = [31, 4, 17, 2, 40, 8]
-PERTURB = (PGD(Space(16 / 255, "linf", 0.0, 1.0), 3, 6 / 255), PGD(Space(0.2, "linf", 0.0, 1.0), 3, 0.08))
+PERTURB = {
+    Modality.image: PGD(Space(16 / 255, "linf", 0.0, 1.0), 3, 6 / 255),
+    Modality.text: PGD(Space(0.2, "linf", 0.0, 1.0), 3, 0.08),
+}
 
 
 class Normalised(nn.Module):
