@@ -1,12 +1,11 @@
 """One row of a benchmark as a document that stands alone."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
-from aach_lightning.errors import DataError
-from aach_lightning.evaluation.result import Row, check_row, check_types
+from aach_lightning.evaluation.document import checked, read_document
+from aach_lightning.evaluation.result import Row
 from aach_lightning.runtime.files import digest_json, write_json
 
 SCHEMA = "aach_lightning.card/2"
@@ -83,16 +82,8 @@ class Card:
         Raises:
             DataError: If it is unreadable, of another version, or a value of another type than its field.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
-            card = cls(**(content | {"row": Row(**content["row"])}))
-            check_types(card, _KINDS)
-            check_row(card.row)
-            return card
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"cannot read the card {path}: {error}") from error
+        return read_document(path, "card", (SCHEMA,), lambda content: checked(cls, _with_row(content)))
 
 
-_KINDS = get_type_hints(Card)
+def _with_row(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {"row": checked(Row, content["row"])}

@@ -1,7 +1,6 @@
 """The gallery of a run as a document: images without loss, the texts that were found for them."""
 
 import base64
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,27 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aach_lightning.errors import DataError
+from aach_lightning.evaluation.document import read_document
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.runtime.files import write_json
 
 GALLERY = "gallery.json"
 SCHEMA = "aach_lightning.gallery/1"
 LARGEST_SIDE = 1024  # pixels
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SyntaxError, *_BOMBS)
 
 
 def save_exhibits(exhibits: Sequence[Exhibit], path: Path) -> None:
     """Write as JSON, atomically; images as PNG in base64."""
     shown = [
-        {
-            "name": exhibit.name,
+        vars(exhibit)
+        | {
             "clean": _png(exhibit.clean),
             "adversarial": _png(exhibit.adversarial),
             "before": [asdict(found) for found in exhibit.before],
             "after": [asdict(found) for found in exhibit.after],
-            "moved": exhibit.moved,
         }
         for exhibit in exhibits
     ]
@@ -47,13 +43,13 @@ def load_exhibits(path: Path) -> list[Exhibit]:
         DataError: If the file is unreadable or of another version, or an image is damaged or larger than
             `LARGEST_SIDE`.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA:
-            raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
-        return [_exhibit(shown) for shown in content["exhibits"]]
-    except _DAMAGED as error:
-        raise DataError(f"cannot read the gallery {path}: {error}") from error
+    return read_document(
+        path,
+        "gallery",
+        (SCHEMA,),
+        lambda content: [_exhibit(shown) for shown in content["exhibits"]],
+        (SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning),
+    )
 
 
 def _exhibit(shown: dict[str, Any]) -> Exhibit:

@@ -1,13 +1,10 @@
 """One run's outcome as a versioned JSON document."""
 
-import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self
 
-from aach_lightning.errors import DataError
+from aach_lightning.evaluation.document import checked, read_document
 from aach_lightning.runtime.files import write_json
 
 SCHEMA = "aach_lightning.result/3"
@@ -132,64 +129,12 @@ class Result:
             DataError: If the file is unreadable, half-written, of another version, or a value of another type than its
                 field.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") not in READABLE:
-                known = " and ".join(map(repr, READABLE))
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {known}")
-            if content["schema"] != SCHEMA:
-                content |= {"schema": SCHEMA, "config": {**content["config"], "answer": dict(_ANSWER_BEFORE)}}
-            rows = tuple(Row(**row) for row in content.pop("rows"))
-            trace = tuple(TracePoint(**point) for point in content.pop("trace", ()))
-            result = cls(rows=rows, trace=trace, **content)
-            check_types(result, _KINDS_OF_RESULT)
-            for row in rows:
-                check_row(row)
-            for point in trace:
-                check_types(point, _KINDS_OF_POINT)
-            return result
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"cannot read the result {path}: {error}") from error
+        return read_document(path, "result", READABLE, cls._of)
 
-
-def check_row(row: Row) -> None:
-    """Refuse values of another type than their field's, as `check_types`."""
-    check_types(row, _KINDS_OF_ROW)
-
-
-def check_types(part: Any, kinds: dict[str, Any]) -> None:
-    """Refuse values of another type than their field's.
-
-    Args:
-        part: A dataclass.
-        kinds: Type of each field; of a tuple and of `Any` whatever there is.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    for name, kind in kinds.items():
-        value = getattr(part, name)
-        if not _fits(value, kind):
-            raise ValueError(f"{name} is {value!r:.80}, which is no {getattr(kind, '__name__', kind)}")
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any or kind is Row or origin is tuple:  # rows, each of which is checked on its own
-        return True
-    if origin is Literal:
-        return value in parts
-    if origin is UnionType:
-        return any(_fits(value, part) for part in parts)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(entry, parts[0]) for entry in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(entry, parts[1]) for entry in value.values())
-    if kind is float:
-        return math.isfinite(value) if isinstance(value, float) else _fits(value, int)
-    if kind is int:
-        return type(value) is int and abs(value) < 2**63  # no boolean, and no more than a column of a table holds
-    return isinstance(value, kind)
-
-
-_KINDS_OF_RESULT, _KINDS_OF_ROW, _KINDS_OF_POINT = map(get_type_hints, (Result, Row, TracePoint))
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        if content["schema"] != SCHEMA:
+            content |= {"schema": SCHEMA, "config": {**content["config"], "answer": dict(_ANSWER_BEFORE)}}
+        content["rows"] = tuple(checked(Row, row) for row in content["rows"])
+        content["trace"] = tuple(checked(TracePoint, point) for point in content.get("trace", ()))
+        return checked(cls, content)

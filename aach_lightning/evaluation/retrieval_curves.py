@@ -1,18 +1,17 @@
 """Precision-recall and precision among the first N, before and after: kept beside the result, measured with it."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from aach_lightning.errors import DataError
+from aach_lightning.evaluation.document import checked, read_document
 from aach_lightning.evaluation.protocol import Searched
-from aach_lightning.evaluation.result import Direction, check_types
+from aach_lightning.evaluation.result import Direction
 from aach_lightning.evaluation.rows import DirectionOutcome
 from aach_lightning.retrieval import joint_histogram, precision_at, precision_recall_curve
 from aach_lightning.retrieval.tables import mean_over_queries
@@ -68,18 +67,15 @@ class RetrievalCurves:
         Raises:
             DataError: If the file is unreadable, half-written or of another version, or lists differ in length.
         """
-        try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("schema") != SCHEMA:
-                raise DataError(f"{path} has schema {content.get('schema')!r}, this version reads {SCHEMA!r}")
-            curves = tuple(RetrievalCurve(**curve) for curve in content["curves"])
-            for curve in curves:
-                check_types(curve, _KINDS)
-                if len(curve.precision) != len(curve.recall) or len(curve.ranks) != len(curve.precision_at):
-                    raise ValueError("lists of a curve differ in length")
-            return cls(curves)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"cannot read the curves {path}: {error}") from error
+        return read_document(path, "curves", (SCHEMA,), cls._of)
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        curves = tuple(checked(RetrievalCurve, curve) for curve in content["curves"])
+        for curve in curves:
+            if len(curve.precision) != len(curve.recall) or len(curve.ranks) != len(curve.precision_at):
+                raise ValueError("lists of a curve differ in length")
+        return cls(curves)
 
 
 def retrieval_curves(outcomes: Iterable[DirectionOutcome], labels: Tensor) -> RetrievalCurves:
@@ -119,6 +115,3 @@ def first_ranks(database: int) -> list[int]:
     """
     powers = range(int(math.log10(database)) + 1)
     return [step * 10**power for power in powers for step in _STEPS if step * 10**power <= database]
-
-
-_KINDS = get_type_hints(RetrievalCurve)
