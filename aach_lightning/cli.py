@@ -1,38 +1,33 @@
 """The two commands, each a list of steps."""
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from aach_lightning.config.choices import Stage
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.split import protocol_name
 from aach_lightning.data.experiment import Experiment
-from aach_lightning.data.modality import Modality
-from aach_lightning.evaluation.adversarial import adversarial_set
-from aach_lightning.evaluation.attackers import Crafted, find_attackers, needed_surrogate
+from aach_lightning.evaluation.attackers import find_attackers, needed_surrogate
 from aach_lightning.evaluation.composition import compose_result
-from aach_lightning.evaluation.exhibits import GALLERY, save_exhibits
-from aach_lightning.evaluation.gallery import Exhibit, attack_gallery
 from aach_lightning.evaluation.protocol import Evaluation
-from aach_lightning.evaluation.result import Query, Result
-from aach_lightning.evaluation.retrieval_curves import CURVES, retrieval_curves
-from aach_lightning.evaluation.rows import DirectionOutcome, measure_direction
+from aach_lightning.evaluation.result import Result
+from aach_lightning.evaluation.rows import measure_direction
 from aach_lightning.evaluation.surrogate_report import agreement
 from aach_lightning.evaluation.targeted import choose_aim
 from aach_lightning.evaluation.trace import measure_trace
-from aach_lightning.evaluation.words import check_words, edits_texts, word_changes
-from aach_lightning.reports.picture import picture_title, save_picture
-from aach_lightning.reports.run_folder import ADVERSARIAL, PICTURE, RESULT, SPLIT, WORDS, publish, show_folder
+from aach_lightning.evaluation.words import check_words
+from aach_lightning.reports.run_folder import RESULT, publish, show_folder
+from aach_lightning.reports.saved_run import save_run
 from aach_lightning.reports.table import show, show_report
 from aach_lightning.reports.tracking import make_job, show_run, track_reports, track_result
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.depends import named
-from aach_lightning.runtime.files import digest_json, write_json
-from aach_lightning.runtime.loggers import log_folder, track
+from aach_lightning.runtime.files import digest_json
+from aach_lightning.runtime.loggers import track
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.runtime.wandb_run import check_login, wanted_by_agent
 from aach_lightning.surrogates.training import ensure_surrogate
@@ -46,9 +41,8 @@ COUNTED = ("seed", "target", "budget", "mining", "surrogate", "attack", "evaluat
 
 def train(config: RunConfig) -> None:
     """Build the target; with `stage=surrogate`, query it and build the surrogate too."""
-    ranks.on_first(lambda: check_login(config.logger))
     console = Console(quiet=not ranks.is_first())
-    experiment = Experiment.load(config)
+    experiment = _load(config)
     deployment = deployment_of(experiment)
     depends_on = {"stage": config.stage, **_depends_on(experiment, deployment)}
     memory = experiment.store.root / "train" / digest_json(depends_on)
@@ -68,32 +62,33 @@ def train(config: RunConfig) -> None:
 
 def attack(config: RunConfig) -> None:
     """Attack the target and measure what is left of its retrieval; a run that was finished before is only shown."""
-    finished = _finish(config)
+    finished = finish(_load(config))
     ranks.on_first(lambda: _show(config, finished, Console()))
 
 
 def measure(config: RunConfig) -> None:
-    """The same without a word: what was found is written into the folder of the run."""
-    finished = _finish(config)
+    """Attack and measure as `attack` does, and print nothing: the result is written into the folder of the run."""
+    finished = finish(_load(config))
     ranks.on_first(lambda: publish(finished.path, Path(config.paths.output)))
 
 
-def _finish(config: RunConfig) -> Artifact:
-    ranks.on_first(lambda: check_login(config.logger))
-    experiment = Experiment.load(config)
-    if edits_texts(config.attack):
-        check_words(experiment.pairs)
-    deployment = deployment_of(experiment)
+def finish(experiment: Experiment) -> Artifact:
+    """Find the result of an experiment, or attack and measure."""
+    check_words(experiment)
+    logger, deployment = experiment.config.logger, deployment_of(experiment)
     with experiment.watch.stage("target"):
         depends_on = _depends_on(experiment, deployment)
 
+    def job(folder: Path) -> AbstractContextManager[None]:
+        return track(logger, make_job(experiment.config, "attack", depends_on, folder), at_once=True)
+
     def build(folder: Path) -> None:
-        with track(config.logger, make_job(config, "attack", depends_on, folder), at_once=True):
+        with job(folder):
             _attack(experiment, deployment, folder)
 
     finished = experiment.store.get_or_build("result", depends_on, build)
-    if not finished.built and wanted_by_agent(config.logger):
-        with track(config.logger, make_job(config, "attack", depends_on, Path(config.paths.output)), at_once=True):
+    if not finished.built and wanted_by_agent(logger):
+        with job(Path(experiment.config.paths.output)):
             track_result(Result.load(finished.path / RESULT))
     return finished
 
@@ -116,39 +111,14 @@ def _attack(experiment: Experiment, deployment: Deployment, folder: Path) -> Non
         trace = [point for modality in outcomes for point in measure_trace(evaluation, attackers, modality)]
         learned = {} if surrogate is None else agreement(experiment, surrogate, index)
     seen = sum(ranks.everyones(door.items))
-    if not ranks.is_first():
-        return
-    result = compose_result(experiment, read_report(target), outcomes, learned, seen, trace)
-    exhibits = _save(experiment, folder, result, outcomes, crafted)
-    if experiment.config.evaluation.save_adversarial:
-        deltas = {modality: made["attack"].delta for modality, made in crafted.items()}
-        adversarial_set(experiment, target.key, deltas).save(folder / ADVERSARIAL)
-        log_folder(folder / ADVERSARIAL)
-    track_result(result, exhibits)
+    if ranks.is_first():
+        result = compose_result(experiment, read_report(target), outcomes, learned, seen, trace)
+        track_result(result, save_run(experiment, target, result, outcomes, crafted, folder))
 
 
-def _save(
-    experiment: Experiment,
-    folder: Path,
-    result: Result,
-    outcomes: dict[Modality, DirectionOutcome],
-    crafted: dict[Modality, dict[Query, Crafted]],
-) -> list[Exhibit]:
-    """Write what a finished run leaves in its folder; give the attacked images that it shows."""
-    config, pairs, rows = experiment.config, experiment.pairs, experiment.attacked
-    experiment.split.save(folder / SPLIT)
-    result.save(folder / RESULT)
-    retrieval_curves(outcomes.values(), torch.from_numpy(pairs.labels[rows])).save(folder / CURVES)
-    if edits_texts(config.attack):
-        deltas = {query: made.delta for query, made in crafted[Modality.text].items()}
-        write_json(folder / WORDS, word_changes(pairs, rows, deltas))
-    if Modality.image not in outcomes:
-        return []
-    exhibits = attack_gallery(experiment, outcomes[Modality.image], crafted[Modality.image]["attack"].delta)
-    title = picture_title(config, pairs, outcomes[Modality.image])
-    save_picture(exhibits, config.attack.epsilon / 255, title, folder / PICTURE)
-    save_exhibits(exhibits, folder / GALLERY)
-    return exhibits
+def _load(config: RunConfig) -> Experiment:
+    ranks.on_first(lambda: check_login(config.logger))
+    return Experiment.load(config)
 
 
 def _depends_on(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:

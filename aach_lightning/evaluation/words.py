@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aach_lightning.config.attack import AttackConfig
 from aach_lightning.config.choices import Modalities, TextForm
+from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Query
@@ -22,12 +23,15 @@ def edits_texts(config: AttackConfig) -> bool:
     return config.text_form is TextForm.edits and config.modality is not Modalities.image
 
 
-def check_words(pairs: Pairs) -> None:
-    """Refuse texts that cannot be edited word by word.
+def check_words(experiment: Experiment) -> None:
+    """Refuse texts that cannot be edited word by word, where the attack does that.
 
     Raises:
         ConfigError: If an entry of a text is no number of occurrences.
     """
+    pairs = experiment.pairs
+    if not edits_texts(experiment.config.attack):
+        return
     parts = (pairs.texts[start : start + _ROWS].astype(np.float32) for start in range(0, len(pairs), _ROWS))
     if pairs.text_low < 0 or not all(bool(((part >= 0) & (part == np.floor(part))).all()) for part in parts):
         raise ConfigError(

@@ -50,15 +50,21 @@ def test_words_are_told_by_name(make_pairs: Callable[..., Pairs]) -> None:
         (np.array([[-1, 0]], np.int8), 0.0),
     ],
 )
-def test_vectors_that_are_no_counts_are_refused(make_pairs: Callable[..., Pairs], texts: object, low: float) -> None:
+def test_vectors_that_are_no_counts_are_refused_where_words_are_edited(
+    make_pairs: Callable[..., Pairs], toy_experiment: Callable[..., Experiment], texts: object, low: float
+) -> None:
     pairs = make_pairs(1, words=2, texts=texts, text_low=low)
     with pytest.raises(ConfigError, match=r"attack.text_form=edits.*data.encoder"):
-        check_words(pairs)
+        check_words(replace(toy_experiment("attack=aach_edits"), pairs=pairs))
+    check_words(replace(toy_experiment(), pairs=pairs))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, np.int64])
-def test_counts_of_any_type_are_taken(make_pairs: Callable[..., Pairs], kind: type) -> None:
-    check_words(make_pairs(2, words=2, texts=np.array([[0, 3], [1, 0]], kind), text_high=3.0))
+def test_counts_of_any_type_are_taken(
+    make_pairs: Callable[..., Pairs], toy_experiment: Callable[..., Experiment], kind: type
+) -> None:
+    pairs = make_pairs(2, words=2, texts=np.array([[0, 3], [1, 0]], kind), text_high=3.0)
+    check_words(replace(toy_experiment("attack=aach_edits"), pairs=pairs))
 
 
 def test_random_edits_are_as_many_as_configured(

@@ -1,10 +1,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from aach_lightning import cli
+from aach_lightning.attacks.source import BOUND_KEYS, DELTA_KEYS
+from aach_lightning.config.attack import AttackConfig
 from aach_lightning.config.method import CheckpointConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.config.target import TargetConfig
@@ -13,9 +16,12 @@ from aach_lightning.runtime.depends import named
 from aach_lightning.targets import training
 from aach_lightning.zoo import checkpoint_deployment
 
+# whose gradients are followed, and what is aimed at, count by their weights and codes; a search names its own keys
+ELSEWHERE = {"name", "source", "bank", "modality", "universal", "target_label", "target_item", "search", "queries"}
 # a block of the configuration, the keys of it that a stage names, and those that count otherwise or not at all
 BLOCKS: dict[str, tuple[type[Any], tuple[str, ...], set[str]]] = {
     "result": (RunConfig, cli.COUNTED, {"data", "split", "answer", "trainer", "stage", "logger", "paths"}),
+    "attack": (AttackConfig, (*DELTA_KEYS, *chain(*BOUND_KEYS.values())), ELSEWHERE),
     "target": (TargetConfig, training.TRAINED, {"defence", "adversarial"}),
     "checkpoint": (CheckpointConfig, checkpoint_deployment.READ, {"image_file", "largest_mib"}),
 }
