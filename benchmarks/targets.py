@@ -44,7 +44,7 @@ def measure(target: str, bits: int, overrides: list[str], folder: Path) -> dict[
     """Train one target, or find it, and measure it on the query part."""
     from aach_lightning.data.experiment import Experiment
     from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
-    from aach_lightning.retrieval.chance import chance_level
+    from aach_lightning.retrieval.metrics import chance_level
     from aach_lightning.runtime.compose import compose_config
     from aach_lightning.runtime.stopwatch import peak_memory_mib
     from aach_lightning.targets.deployment import ensure_deployed

@@ -14,7 +14,7 @@ from aach_lightning.evaluation.protocol import Delta, Evaluation, Measurement, S
 from aach_lightning.evaluation.result import Query, Row
 from aach_lightning.evaluation.targeted import Aim, targeted_chance, targeted_map
 from aach_lightning.evaluation.words import mean_changed_words
-from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.retrieval.metrics import chance_level
 
 NOBODY = Crafted(torch.empty(0), "nothing")  # made the clean queries and the noise
 

@@ -6,7 +6,6 @@ from aach_lightning.retrieval.average_precision import (
     expected_average_precision,
     worst_average_precision,
 )
-from aach_lightning.retrieval.chance import chance_level
 from aach_lightning.retrieval.code_statistics import bit_balance, count_distinct_codes
 from aach_lightning.retrieval.codes import pack_codes, pack_labels
 from aach_lightning.retrieval.cosine import cosine_mean_average_precision
@@ -22,7 +21,7 @@ from aach_lightning.retrieval.mean_metrics import (
     HammingRecallWithin,
     HammingWorstMAP,
 )
-from aach_lightning.retrieval.metrics import HammingHistogram, HammingMAP, mean_average_precision
+from aach_lightning.retrieval.metrics import HammingHistogram, HammingMAP, chance_level, mean_average_precision
 from aach_lightning.retrieval.radius import (
     PrecisionRecallCurve,
     precision_recall_curve,

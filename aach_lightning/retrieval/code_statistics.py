@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from aach_lightning.retrieval.codes import check_codes_shape, pack_codes
+from aach_lightning.retrieval.codes import pack_codes
+from aach_lightning.retrieval.inputs import check_not_empty
 
 
 def bit_balance(codes: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def bit_balance(codes: Tensor) -> Tensor:
         tensor([1.0000, 0.5000], dtype=torch.float64)
     """
     pack_codes(codes)  # refuses what is not binary
-    _refuse_empty(codes)
+    check_not_empty(codes)
     return (codes > 0).sum(0).double() / len(codes)
 
 
@@ -42,11 +43,6 @@ def count_distinct_codes(codes: Tensor) -> int:
         >>> count_distinct_codes(torch.tensor([[1, -1], [1, 1], [1, -1]]))
         2
     """
-    check_codes_shape(codes, "codes")
-    _refuse_empty(codes)
-    return len(torch.unique(pack_codes(codes), dim=0))
-
-
-def _refuse_empty(codes: Tensor) -> None:
-    if len(codes) == 0:
-        raise ValueError(f"no codes: shape {tuple(codes.shape)}")
+    packed = pack_codes(codes)
+    check_not_empty(codes)
+    return len(torch.unique(packed, dim=0))

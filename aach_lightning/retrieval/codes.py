@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aach_lightning.retrieval.inputs import check_codes_shape, check_labels_shape
+
 Values: TypeAlias = Any  # a tensor, or a numpy array of the same content
 
 WORD = 64  # bits in a word
-MAX_CODE_LENGTH = 1024
 _PIECE = 1 << 19  # entries checked and packed at once: bounds the memory needed beside the result
 
 
@@ -96,38 +97,6 @@ def zeros(rows: int, columns: int, device: torch.device) -> Tensor:
     if device.type == "cpu":
         return torch.from_numpy(np.zeros((rows, columns), np.int64))
     return torch.zeros(rows, columns, dtype=torch.int64, device=device)
-
-
-def check_codes_shape(codes: Tensor, name: str) -> None:
-    """Refuse what cannot be N codes of 1 to 1024 bits.
-
-    Raises:
-        TypeError: If `codes` is not a real tensor.
-        ValueError: If it is not N x K with K from 1 to 1024.
-    """
-    _check_matrix(codes, name, "N x K")
-    if not 1 <= codes.shape[1] <= MAX_CODE_LENGTH:
-        raise ValueError(f"{name} must have 1 to {MAX_CODE_LENGTH} bits, got {codes.shape[1]}")
-
-
-def check_labels_shape(labels: Tensor, name: str) -> None:
-    """Refuse what cannot be N multi-hot label vectors.
-
-    Raises:
-        TypeError: If `labels` is not a real tensor.
-        ValueError: If it is not N x C with C at least 1.
-    """
-    _check_matrix(labels, name, "N x C")
-    if labels.shape[1] == 0:
-        raise ValueError(f"{name} must have at least one class, got shape {tuple(labels.shape)}")
-
-
-def _check_matrix(values: Tensor, name: str, form: str) -> None:
-    if not isinstance(values, Tensor) or values.is_complex():
-        found = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"{name} must be a real tensor {form}, got {found}")
-    if values.ndim != 2:
-        raise ValueError(f"{name} must be {form}, got shape {tuple(values.shape)}")
 
 
 def _refuse(values: Values, allowed: Values, name: str, wanted: str) -> None:

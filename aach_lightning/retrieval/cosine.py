@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aach_lightning.retrieval.average_precision import expected_average_precision
-from aach_lightning.retrieval.codes import check_labels_shape
+from aach_lightning.retrieval.inputs import check_labels_shape, check_sides, check_vectors_shape
 from aach_lightning.retrieval.tables import mean_over_queries
 
 _EQUAL = 1e-6  # cosines of equal vectors differ by rounding
@@ -26,12 +26,7 @@ def cosine_mean_average_precision(
         database_vectors: N x K float.
         database_labels: N x C with values 0 and 1.
 
-    Returns:
-        In [0, 1], the mean over the queries with a relevant item.
-
-    Raises:
-        TypeError: If labels are no real tensor.
-        ValueError: If inputs are empty or do not fit together, or no query has a relevant item.
+    Returns and raises as `mean_average_precision`.
 
     Example:
         Relevant at ranks 1 and 3 of 3.
@@ -41,13 +36,13 @@ def cosine_mean_average_precision(
         >>> round(cosine_mean_average_precision(torch.tensor([[2.0, 0.1]]), labels[:1], database, labels), 4)
         0.8333
     """
-    check_labels_shape(query_labels, "query labels")
-    check_labels_shape(database_labels, "database labels")
-    shapes = [tuple(part.shape) for part in (query_vectors, query_labels, database_vectors, database_labels)]
-    if any(len(shape) != 2 or 0 in shape for shape in shapes) or (
-        shapes[0][0] != shapes[1][0] or shapes[2][0] != shapes[3][0] or shapes[0][1] != shapes[2][1]
+    for side, vectors, labels in (
+        ("query", query_vectors, query_labels),
+        ("database", database_vectors, database_labels),
     ):
-        raise ValueError(f"vectors and labels must be Q x K, Q x C, N x K and N x C, got {shapes}")
+        check_vectors_shape(vectors, f"{side} vectors")
+        check_labels_shape(labels, f"{side} labels")
+    check_sides(query_vectors, query_labels, database_vectors, database_labels, "vectors")
     database, values, counts = F.normalize(database_vectors.double()), [], []
     step = max(1, _ENTRIES // len(database))
     for start in range(0, len(query_vectors), step):

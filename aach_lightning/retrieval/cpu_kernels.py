@@ -1,20 +1,38 @@
-"""The compiled kernels of Hamming retrieval, in one file: numba's cache notices only changes in the file of the caller.
+"""Hamming retrieval on a CPU. All kernels lie in one file: numba's cache notices only changes in that of the caller.
 
 Codes and labels of the database come as uint64 with one row a word and one column an item, so that the loops over items
 become vector instructions.
 """
 
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import types
+import torch
+from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
+from torch import Tensor
 
-from aach_lightning.retrieval.compiled import compile_kernel
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 BLOCK = 2048  # items whose bins are worked out at once: with their codes and labels they stay near the core
 TILE = 32  # queries that pass over a block while it is there
 COPIES = 4  # of the counters: items in a row often fall into one bin, and each increment would wait for the one before
+
+
+def compile_kernel(function: Function) -> Function:
+    """Compile `function` with numba at its first call; it then runs without the GIL.
+
+    The machine code is kept beside the source file, else in the user's cache folder. Where neither can be written (a
+    read-only container) the kernel is compiled anew in each process instead of failing at import.
+    """
+    try:
+        return cast(Function, njit(function, nogil=True, cache=True))
+    except RuntimeError:  # numba found no folder that it may write to
+        return cast(Function, njit(function, nogil=True))
 
 
 def _popcount(_typing_context: Any, _word: Any) -> Any:
@@ -158,3 +176,53 @@ def rank_queries(
                 found += 1
                 precisions += found / (rank + 1)
         sums[q], hits[q], relevant[q] = precisions, found, total
+
+
+def run_in_threads(kernel: Callable[[int, int], None], rows: int) -> None:
+    """Call `kernel(first, last)` on ranges that together cover 0..rows, on as many threads as torch is set to use.
+
+    Threads of our own instead of numba's: no second OpenMP pool beside torch's, no trouble after a fork, safe to call
+    from several Python threads at once.
+
+    Args:
+        kernel: Works on the rows first..last (last excluded); must release the GIL to gain from the threads.
+        rows: Number of rows, at least 1.
+    """
+    workers = min(torch.get_num_threads(), rows)
+    if workers <= 1:
+        kernel(0, rows)
+        return
+    # Eight ranges a thread: a core that is busy elsewhere does not hold up the rest.
+    bounds = np.linspace(0, rows, min(rows, 8 * workers) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(kernel, first, last) for first, last in pairwise(bounds)]:
+            future.result()
+
+
+def count_on_cpu(
+    queries: Tensor, query_labels: Tensor, words: Tensor, label_words: Tensor, items: Tensor, relevant: Tensor
+) -> None:
+    """Add the joint histogram of packed codes and labels on the CPU to two tables.
+
+    Args:
+        queries: int64, Q x W, packed codes.
+        query_labels: int64, Q x L, packed labels.
+        words: int64, N x W, packed codes of the database.
+        label_words: int64, N x L, packed labels of the database.
+        items: int64, Q x (64 W + 1), contiguous; grows by the number of items at each distance.
+        relevant: int64, as `items`; grows by the number of relevant items at each distance.
+    """
+    arrays = kernel_arrays(queries, query_labels, words, label_words)
+    tables = items.numpy(), relevant.numpy()
+    run_in_threads(lambda first, last: count_queries(*arrays, *tables, first, last), len(queries))
+
+
+def kernel_arrays(
+    queries: Tensor, query_labels: Tensor, words: Tensor, label_words: Tensor
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """The four packed tensors as the compiled kernels take them: queries by row, the database by column."""
+    return _unsigned(queries), _unsigned(query_labels), _unsigned(words.T), _unsigned(label_words.T)
+
+
+def _unsigned(words: Tensor) -> NDArray[np.uint64]:
+    return np.ascontiguousarray(words.numpy()).view(np.uint64)

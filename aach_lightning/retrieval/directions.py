@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from torch import Tensor
 
-from aach_lightning.retrieval.codes import check_codes_shape, check_labels_shape, pack_codes, pack_labels
+from aach_lightning.retrieval.codes import pack_codes, pack_labels
 from aach_lightning.retrieval.histogram import JointHistogram, packed_joint_histogram
+from aach_lightning.retrieval.inputs import check_codes_shape, check_labels_shape
 
 
 class Direction(StrEnum):

@@ -7,18 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aach_lightning.retrieval.codes import (
-    MAX_CODE_LENGTH,
-    WORD,
-    as_words,
-    check_codes_shape,
-    check_labels_shape,
-    pack_codes,
-    pack_labels,
-    zeros,
-)
-from aach_lightning.retrieval.histogram_cpu import count_on_cpu
+from aach_lightning.retrieval.codes import WORD, as_words, pack_codes, pack_labels, zeros
+from aach_lightning.retrieval.cpu_kernels import count_on_cpu
 from aach_lightning.retrieval.histogram_torch import count_in_torch
+from aach_lightning.retrieval.inputs import MAX_CODE_LENGTH, check_retrieval_inputs, check_sides
 
 CountKernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], None]
 
@@ -96,7 +88,7 @@ def packed_joint_histogram(
     """
     queries, words = as_words(query_codes), as_words(database_codes)
     query_label_words, label_words = as_words(query_labels), as_words(database_labels)
-    _check_pairing(queries, query_label_words, words, label_words)
+    check_sides(queries, query_label_words, words, label_words)
     width = queries.shape[1] * WORD
     if not 1 <= code_length <= min(width, MAX_CODE_LENGTH):
         raise ValueError(f"code_length must be 1 to {min(width, MAX_CODE_LENGTH)} for these codes, got {code_length}")
@@ -105,22 +97,6 @@ def packed_joint_histogram(
     if bool(items[:, code_length + 1 :].any()):
         raise ValueError(f"packed codes differ in more than code_length = {code_length} bits: unused bits must be 0")
     return JointHistogram(items[:, : code_length + 1], relevant[:, : code_length + 1])
-
-
-def check_retrieval_inputs(
-    query_codes: Tensor, query_labels: Tensor, database_codes: Tensor, database_labels: Tensor
-) -> None:
-    """Refuse inputs whose shapes or devices do not fit together; their values are checked while they are packed.
-
-    Raises:
-        TypeError: If an input is not a real tensor.
-        ValueError: If there is no query or no item, or shapes or devices do not fit.
-    """
-    check_codes_shape(query_codes, "query codes")
-    check_labels_shape(query_labels, "query labels")
-    check_codes_shape(database_codes, "database codes")
-    check_labels_shape(database_labels, "database labels")
-    _check_pairing(query_codes, query_labels, database_codes, database_labels)
 
 
 def count_kernel(device: torch.device) -> CountKernel:
@@ -132,18 +108,3 @@ def count_kernel(device: torch.device) -> CountKernel:
 
         return count_on_gpu
     return count_in_torch
-
-
-def _check_pairing(query_codes: Tensor, query_labels: Tensor, database_codes: Tensor, database_labels: Tensor) -> None:
-    sides = {"query": (query_codes, query_labels), "database": (database_codes, database_labels)}
-    for side, (codes, labels) in sides.items():
-        if len(codes) == 0:
-            raise ValueError(f"no {side} items: {side} codes have shape {tuple(codes.shape)}")
-        if len(codes) != len(labels):
-            raise ValueError(f"{len(codes)} {side} codes, but {len(labels)} rows of {side} labels")
-    for kind, query, database in (("codes", query_codes, database_codes), ("labels", query_labels, database_labels)):
-        if query.shape[1] != database.shape[1]:
-            raise ValueError(f"query {kind} are {query.shape[1]} wide, database {kind} {database.shape[1]}")
-    devices = {str(tensor.device) for tensor in (query_codes, query_labels, database_codes, database_labels)}
-    if len(devices) > 1:
-        raise ValueError(f"codes and labels must be on one device, got {', '.join(sorted(devices))}")

@@ -12,7 +12,7 @@ def count_in_torch(
 ) -> None:
     """Add the joint histogram of packed codes and labels to two tables, on any device.
 
-    Args and effect as `histogram_cpu.count_on_cpu`. Distances come from dot products of 0/1 vectors in float32, where
+    Args and effect as `cpu_kernels.count_on_cpu`. Distances come from dot products of 0/1 vectors in float32, where
     whole numbers up to 1024 are exact (in TF32 too).
     """
     columns = items.shape[1]

@@ -73,7 +73,7 @@ def count_on_gpu(
 ) -> None:
     """Add the joint histogram of packed codes and labels on a CUDA device to two tables.
 
-    Args and effect as `histogram_cpu.count_on_cpu`; N below 2^30.
+    Args and effect as `cpu_kernels.count_on_cpu`; N below 2^30.
     """
     columns = items.shape[1]
     bins = triton.next_power_of_2(2 * columns + 1)

@@ -1,5 +1,6 @@
 """Retrieval metrics as torchmetrics classes, exact over batches, database shards and processes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,8 +8,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from aach_lightning.retrieval.average_precision import expected_average_precision
-from aach_lightning.retrieval.codes import MAX_CODE_LENGTH, check_codes_shape, check_labels_shape
 from aach_lightning.retrieval.histogram import JointHistogram, joint_histogram
+from aach_lightning.retrieval.inputs import MAX_CODE_LENGTH, check_codes_shape, check_labels_shape
 from aach_lightning.retrieval.tables import mean_over_queries
 
 
@@ -17,15 +18,7 @@ def mean_average_precision(
 ) -> float:
     """MAP over the whole ranking, expected over random order of ties; queries without a relevant item are left out.
 
-    Args:
-        query_codes: Q x K with values -1 and +1.
-        query_labels: Q x C with values 0 and 1.
-        database_codes: N x K with values -1 and +1.
-        database_labels: N x C with values 0 and 1.
-
-    Raises:
-        TypeError: If an input is not a real tensor.
-        ValueError: If inputs are empty, do not fit together or are not binary, or no query has a relevant item.
+    Args and raises as `joint_histogram`; ValueError too where no query has a relevant item.
 
     Example:
         >>> codes = torch.tensor([[1, 1], [1, 1], [-1, -1]])
@@ -35,6 +28,24 @@ def mean_average_precision(
     """
     items, relevant = joint_histogram(query_codes, query_labels, database_codes, database_labels)
     return mean_over_queries(expected_average_precision(items, relevant), relevant).value
+
+
+def chance_level(query_labels: Tensor, database_labels: Tensor) -> float:
+    """MAP of a system that answers every input with one constant code: the expectation over random rankings.
+
+    Args:
+        query_labels: Q x C with values 0 and 1.
+        database_labels: N x C with values 0 and 1.
+
+    Raises:
+        ValueError: As `mean_average_precision`.
+
+    Example:
+        >>> chance_level(torch.tensor([[1, 0]]), torch.tensor([[1, 0], [0, 1]]))
+        0.75
+    """
+    query, database = torch.ones(len(query_labels), 1), torch.ones(len(database_labels), 1)
+    return mean_average_precision(query, query_labels, database, database_labels)
 
 
 class HammingHistogram(Metric):
@@ -122,13 +133,15 @@ class HammingMean(HammingHistogram):
     """A metric of each query, averaged over the queries that have a relevant item. Subclasses say which.
 
     Arguments and updates as `HammingHistogram`; `compute` gives a float64 scalar.
+
+    Attributes:
+        per_query: From the tables of the joint histogram, and `cut` where there is one, to float64, Q.
+        cut: Number of ranks or radius, for a metric that has one.
     """
 
     higher_is_better = True
-
-    def per_query(self, items: Tensor, relevant: Tensor) -> Tensor:
-        """The metric of each query from the joint histogram: float64, Q."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which metric it is: define per_query")
+    per_query: Callable[..., Tensor]
+    cut: tuple[int, ...] = ()
 
     def compute(self) -> Tensor:
         """Mean over the queries with a relevant item, as a float64 scalar.
@@ -136,7 +149,7 @@ class HammingMean(HammingHistogram):
         Raises:
             ValueError: If no query has met a relevant item.
         """
-        mean = mean_over_queries(self.per_query(self.items, self.relevant), self.relevant)
+        mean = mean_over_queries(self.per_query(self.items, self.relevant, *self.cut), self.relevant)
         return torch.tensor(mean.value, dtype=torch.float64, device=self.items.device)
 
 
@@ -154,6 +167,4 @@ class HammingMAP(HammingMean):
         tensor(0.5000, dtype=torch.float64)
     """
 
-    def per_query(self, items: Tensor, relevant: Tensor) -> Tensor:
-        """Expected average precision of each query."""
-        return expected_average_precision(items, relevant)
+    per_query = staticmethod(expected_average_precision)

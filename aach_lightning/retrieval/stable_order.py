@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from aach_lightning.retrieval.codes import pack_codes, pack_labels
-from aach_lightning.retrieval.compiled import run_in_threads
-from aach_lightning.retrieval.cpu_kernels import rank_queries
-from aach_lightning.retrieval.histogram import check_retrieval_inputs
-from aach_lightning.retrieval.histogram_cpu import kernel_arrays
+from aach_lightning.retrieval.cpu_kernels import kernel_arrays, rank_queries, run_in_threads
+from aach_lightning.retrieval.inputs import check_retrieval_inputs
 from aach_lightning.retrieval.tables import QueryMean, mean_over_queries
 
 
@@ -45,17 +43,15 @@ def stable_mean_average_precision(
     `value * queries / (queries + excluded)`. Runs on the CPU, with memory O(N) a thread.
 
     Args:
-        query_codes: Q x K with values -1 and +1.
-        query_labels: Q x C with values 0 and 1.
-        database_codes: N x K with values -1 and +1.
-        database_labels: N x C with values 0 and 1.
+        query_codes: As for `joint_histogram`, which checks and raises the same.
+        query_labels: Likewise.
+        database_codes: Likewise.
+        database_labels: Likewise.
         definition: See `MapDefinition`.
         k: Cut-off, at least 1; none for `all`.
 
     Raises:
-        TypeError: If an input is not a real tensor.
-        ValueError: If inputs are empty, do not fit together or are not binary, if no query has a relevant item, or if
-            the definition is unknown or does not go with `k`.
+        ValueError: If no query has a relevant item, or the definition is unknown or does not go with `k`.
 
     Example:
         One ranking, relevant at ranks 1, 4 and 5 of 6: the same codes are worth 0.5 or 1, depending on the paper.
@@ -77,19 +73,17 @@ def stable_mean_average_precision(
     cut = count if k is None else k
     max_hits = cut if definition is MapDefinition.FIRST_K_RELEVANT else count
     max_rank = count if definition is MapDefinition.FIRST_K_RELEVANT else cut
-    arrays = kernel_arrays(
-        pack_codes(query_codes).cpu(),
-        pack_labels(query_labels).cpu(),
-        pack_codes(database_codes).cpu(),
-        pack_labels(database_labels).cpu(),
+    packed = (
+        pack_codes(query_codes),
+        pack_labels(query_labels),
+        pack_codes(database_codes),
+        pack_labels(database_labels),
     )
+    arrays = kernel_arrays(*(part.cpu() for part in packed))
     sums = torch.empty(queries, dtype=torch.float64)
     hits, relevant = torch.empty(queries, dtype=torch.int64), torch.empty(queries, dtype=torch.int64)
     results = sums.numpy(), hits.numpy(), relevant.numpy()
-    run_in_threads(
-        lambda first, last: rank_queries(*arrays, max_rank, max_hits, *results, first, last),
-        queries,
-    )
+    run_in_threads(lambda first, last: rank_queries(*arrays, max_rank, max_hits, *results, first, last), queries)
     divisor = hits if definition is MapDefinition.TOP_K_BY_HITS else relevant.clamp(max=cut)
     return mean_over_queries(sums / divisor.clamp(min=1), relevant.unsqueeze(1))
 

@@ -17,7 +17,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.networks.hashing import binary_codes
 from aach_lightning.retrieval import cosine_mean_average_precision, count_distinct_codes, mean_average_precision
-from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.retrieval.metrics import chance_level
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.seeding import numpy_generator

@@ -13,7 +13,7 @@ from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.retrieval import count_distinct_codes, mean_average_precision
-from aach_lightning.retrieval.chance import chance_level
+from aach_lightning.retrieval.metrics import chance_level
 from aach_lightning.runtime.batches import map_batches
 from aach_lightning.runtime.seeding import numpy_generator
 from aach_lightning.runtime.store import Artifact

@@ -3,8 +3,8 @@ import threading
 import numba
 import pytest
 
-from aach_lightning.retrieval import compiled
-from aach_lightning.retrieval.compiled import compile_kernel, run_in_threads
+from aach_lightning.retrieval import cpu_kernels
+from aach_lightning.retrieval.cpu_kernels import compile_kernel, run_in_threads
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 15, 16, 17, 1000])
@@ -34,7 +34,7 @@ def test_without_a_folder_for_machine_code_a_kernel_still_compiles(monkeypatch: 
             raise RuntimeError("cannot cache function: no locator available")
         return numba.njit(function, **options)
 
-    monkeypatch.setattr(compiled, "njit", njit)
+    monkeypatch.setattr(cpu_kernels, "njit", njit)
 
     def double(value: int) -> int:
         return 2 * value

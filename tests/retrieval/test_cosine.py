@@ -74,10 +74,11 @@ def test_of_binary_vectors_it_is_the_map_of_codes() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     vectors, labels = torch.ones(2, 3), torch.ones(2, 1)
-    for wrong in (
-        (vectors, labels, torch.ones(2, 4), labels),
-        (vectors, labels[:1], vectors, labels),
-        (vectors, labels, vectors[:0], labels[:0]),
+    for wrong, said in (
+        ((vectors, labels, torch.ones(2, 4), labels), "query vectors are 3 wide, database vectors 4"),
+        ((vectors, labels[:1], vectors, labels), "2 query vectors, but 1 rows of query labels"),
+        ((vectors, labels, vectors[:0], labels[:0]), "no database items"),
+        ((vectors[:, :0], labels, vectors[:, :0], labels), "at least one entry"),
     ):
-        with pytest.raises(ValueError, match="vectors and labels must be Q x K, Q x C, N x K and N x C, got"):
+        with pytest.raises(ValueError, match=said):
             cosine_mean_average_precision(*wrong)

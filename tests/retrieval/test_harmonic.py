@@ -3,7 +3,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from aach_lightning.retrieval.harmonic import reciprocal_sum
+from aach_lightning.retrieval.average_precision import reciprocal_sum
 
 
 @pytest.mark.parametrize("before", [0, 1, 7, 254, 255, 256, 257, 300, 5000])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from aach_lightning.retrieval.codes import as_words
+from aach_lightning.retrieval.cpu_kernels import count_on_cpu
 from aach_lightning.retrieval.histogram import (
     CountKernel,
     JointHistogram,
@@ -16,7 +17,6 @@ from aach_lightning.retrieval.histogram import (
     joint_histogram,
     packed_joint_histogram,
 )
-from aach_lightning.retrieval.histogram_cpu import count_on_cpu
 from aach_lightning.retrieval.histogram_torch import count_in_torch
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
