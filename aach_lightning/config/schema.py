@@ -42,7 +42,7 @@ class EvaluationConfig:
 
 @dataclass
 class TrainerConfig:
-    """Hardware."""
+    """One process on the CPU."""
 
     accelerator: str = option("cpu", "of networks", ACCELERATORS)
     devices: int = option(1, "of each machine, one process a device: CPU cores or GPUs", Limits(above=0, at_most=1024))

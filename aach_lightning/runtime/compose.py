@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from aach_lightning.config.options import CONF
+from aach_lightning.config.overrides import checked_overrides
 from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
@@ -24,6 +25,7 @@ def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:
         ConfigError: If there is a mistake in it.
     """
     register_schemas()
+    overrides = checked_overrides(overrides)
     path = str(output).replace("\\", "\\\\").replace("'", "\\'")
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from aach_lightning import __version__
 from aach_lightning.config.options import CONF
+from aach_lightning.config.overrides import checked_overrides, rename_targets
 from aach_lightning.config.schema import RunConfig, register_schemas
 from aach_lightning.config.validate import validate
 from aach_lightning.errors import AachError, ConfigError, is_reported, sendable
@@ -61,6 +62,11 @@ def start(name: str, task: Callable[[DictConfig], None], register: Callable[[], 
     """
     stamp_run()  # before Hydra names the run's folder
     register()
+    try:
+        sys.argv[1:] = checked_overrides(sys.argv[1:])
+    except ConfigError as error:
+        _show_error(error)
+        sys.exit(FAILED)
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
 
 
@@ -77,6 +83,7 @@ def checked_config(config: DictConfig) -> RunConfig:
         raise ConfigError(f"a value is missing: {error}") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"a value cannot be resolved: {error}") from error
+    rename_targets(typed)
     validate(typed)
     check_targets(asdict(typed))  # now, not after hours of training the stages before
     return typed
@@ -88,14 +95,12 @@ def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
     from aach_lightning.runtime.interrupts import remembered_interrupts
     from aach_lightning.runtime.launch import is_first_launched, run_in_processes
 
-    console = Console(stderr=True)
     try:
         with _interruptible(), remembered_interrupts(), _failures_kept(is_first_launched()):
             run_in_processes(checked_config(config), main)
     except AachError as error:
         if not is_reported(error):
-            console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
-            console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+            _show_error(error)
         log.debug("traceback", exc_info=True)
         if _in_sweep():
             raise  # Hydra goes on with the other jobs, and ends with this error
@@ -105,8 +110,16 @@ def run(config: DictConfig, main: Callable[[RunConfig], None]) -> None:
             raise sendable(error) from error  # jobs may run in processes that send it to Hydra
         raise
     except KeyboardInterrupt:
-        console.print("[bold yellow]interrupted.[/] Finished work is kept: run the same command again to continue.")
+        Console(stderr=True).print(
+            "[bold yellow]interrupted.[/] Finished work is kept: run the same command again to continue."
+        )
         sys.exit(INTERRUPTED)
+
+
+def _show_error(error: AachError) -> None:
+    console = Console(stderr=True)
+    console.print(f"[bold red]error:[/] {type(error).__name__}", highlight=False)
+    console.print(str(error), highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
