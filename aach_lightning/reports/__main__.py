@@ -12,8 +12,9 @@ from rich.progress import track
 from aach_lightning.errors import AachError, DataError, StoreError
 from aach_lightning.reports.build import build
 from aach_lightning.reports.collect import Collection, Progress, collect
-from aach_lightning.reports.curves import MOST_BLOCKS, save_curves
+from aach_lightning.reports.curves import MOST_BLOCKS, draw_curves
 from aach_lightning.reports.export import write_csv, write_parquet
+from aach_lightning.reports.figure import save_figure
 from aach_lightning.reports.frame import COLUMNS
 from aach_lightning.reports.leaderboard import (
     IN_TERMINAL,
@@ -194,7 +195,9 @@ def _collect(options: argparse.Namespace, console: Console, errors: Console) -> 
     written = write_parquet(found.frame, parquet)
     write_csv(summary, short)
     title = _title(found)
-    save_curves(summary, title, pictures)
+    figure = draw_curves(summary, title)
+    for path in pictures:
+        save_figure(figure, path)
     say(title, console)
     console.print()
     show_summary(summary, over, console)

@@ -1,8 +1,5 @@
 """MAP over budget and over epsilon as curves with interval bands."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -11,13 +8,13 @@ from aach_lightning.reports.figure import (
     GREY,
     GRID,
     Axes,
+    Figure,
     drawable,
     explain,
     mark,
     new_figure,
     ordered_colours,
     plot,
-    save_figure,
 )
 from aach_lightning.reports.table import DIRECTIONS, NAMES
 
@@ -27,13 +24,12 @@ _COLOURS = {"attack": GREY, "white_box": GREY, "noise": GREY, "clean": "#000000"
 _LONGEST_TITLE = 110
 
 
-def save_curves(summary: pd.DataFrame, title: str, paths: Sequence[Path]) -> None:
-    """Draw, for each block, MAP over M and MAP over epsilon, directions side by side.
+def draw_curves(summary: pd.DataFrame, title: str) -> Figure:
+    """For each block, MAP over M and MAP over epsilon, directions side by side.
 
     Args:
         summary: Of `reports.summary.summarise`; only the first `MOST_BLOCKS` blocks are drawn.
         title: Above everything.
-        paths: Files, .png or .svg.
 
     Bands are the 95 % intervals of the attack, bars where a point has no neighbour; lines break where a combination is
     missing. All panels of a direction have one vertical scale, so that blocks can be compared.
@@ -65,8 +61,7 @@ def save_curves(summary: pd.DataFrame, title: str, paths: Sequence[Path]) -> Non
     kinds = set(shown["query"])
     styles = {names.get(query, query): (_COLOURS[query], DASHES[query]) for query in DASHES if query in kinds}
     explain(figure, styles)
-    for path in paths:
-        save_figure(figure, path)
+    return figure
 
 
 def _draw(axes: Axes, cells: pd.DataFrame, along: str, direction: str) -> None:

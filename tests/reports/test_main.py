@@ -39,7 +39,7 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pictures, which take most of the time."""
-    monkeypatch.setattr(command, "save_curves", lambda summary, title, paths: None)
+    monkeypatch.setattr(command, "save_figure", lambda figure, path: None)
 
 
 def files(folder: Path) -> set[str]:

@@ -67,11 +67,11 @@ def test_the_perturbation_fills_the_range(tmp_path: Path) -> None:
     assert adversarial.sum() > 2000
 
 
-@pytest.mark.parametrize("text", AWKWARD, ids=range(len(AWKWARD)))
-def test_awkward_texts(tmp_path: Path, text: str) -> None:
+def test_awkward_texts(tmp_path: Path) -> None:
     path = tmp_path / "attack.png"
-    save_picture([exhibit(texts=(text, text))], 8 / 255, text, path)  # warnings are errors
-    assert magenta_columns(read(path)) == 1
+    rows = [exhibit(texts=(text, text)) for text in AWKWARD]
+    save_picture(rows, 8 / 255, AWKWARD[1] + AWKWARD[-2], path)  # warnings are errors
+    assert magenta_columns(read(path)) == len(AWKWARD)
 
 
 def test_nothing_found(tmp_path: Path) -> None:
