@@ -1,17 +1,25 @@
 """From the configured protocol to the split of the data at hand."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aach_lightning.config.choices import SplitRule
 from aach_lightning.config.split import SplitConfig, chosen_sizes
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.parts import complete_split, mix_queries
 from aach_lightning.data.rules import per_label_split, permutation_split, positional_split
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.instantiate import partial_of
+from aach_lightning.runtime.seeding import numpy_generator
 
+log = logging.getLogger(__name__)
+
+Rows = NDArray[np.int64]
 LOAD_SPLIT = "aach_lightning.readers.split_files.split_file.load_split"
 """Reader of split files, a wing that is reached by name."""
 
@@ -74,3 +82,41 @@ def split_note(config: SplitConfig, pairs: Pairs) -> str:
     if published is not None and published.pairs not in (None, len(pairs)):
         sentences.append(f"Protocol {config.name} is for {published.pairs:,} pairs, these are {len(pairs):,}.")
     return " ".join(sentences) if len(sentences) > 1 else pairs.note or "".join(sentences)
+
+
+def complete_split(
+    query: Rows,
+    train: Rows | None,
+    database: Rows | None,
+    *,
+    pairs: int,
+    most_train: int | None,
+    seed: int,
+    origin: str,
+) -> Split:
+    """Fill in the parts that are not given, and mix the queries.
+
+    Args:
+        query: Rows of the query part.
+        train: Rows of the train part, or None: it is then drawn from the database.
+        database: Rows of the database, or None: all rows but the queries.
+        pairs: Size of the data set.
+        most_train: Size of a train part that is drawn; None for the whole database.
+        seed: The same seed gives the same split.
+        origin: Where the parts come from, for the log.
+
+    Raises:
+        DataError: If the parts break the rules of `Split`.
+    """
+    if database is None:
+        database = np.setdiff1d(np.arange(pairs, dtype=np.int64), query)
+        log.info("%s: has no database part: all but the queries are searched", origin)
+    if train is None:
+        train = numpy_generator(seed, "train").permutation(database)[:most_train]
+        log.warning("%s: has no train part: %d pairs of its database were drawn by split.seed", origin, len(train))
+    return mix_queries(Split(query=query, train=train, database=database), seed)
+
+
+def mix_queries(split: Split, seed: int) -> Split:
+    """Put the queries into a random order, so that the first of them, which are attacked, are a fair sample."""
+    return replace(split, query=numpy_generator(seed, "query order").permutation(split.query))

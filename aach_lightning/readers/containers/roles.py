@@ -1,4 +1,4 @@
-"""Which variable of a pack holds images, texts and labels, by its key."""
+"""What a key, file name or table entry stands for: images, texts or labels, and a part of a split."""
 
 import re
 from collections.abc import Mapping
@@ -11,20 +11,8 @@ ROLES: dict[str, frozenset[str]] = {
     "images": frozenset({"images", "image", "imgs", "img", "iall", "fall", "index", "i"}),
     "texts": frozenset(
         {
-            "yall",
-            "tall",
-            "tags",
-            "tag",
-            "texts",
-            "text",
-            "txts",
-            "txt",
-            "captions",
-            "caption",
-            "onehot",
-            "bow",
-            "t",
-            "y",
+            *("yall", "tall", "tags", "tag", "texts", "text", "txts", "txt"),
+            *("captions", "caption", "onehot", "bow", "t", "y"),
         }
     ),
     "labels": frozenset({"lall", "labels", "label", "category", "categories", "l"}),
@@ -34,6 +22,15 @@ SPLITS: dict[str, frozenset[str]] = {
     "train": frozenset({"tr", "train", "training"}),
     "database": frozenset({"db", "database", "retrieval", "gallery"}),
 }
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_FILLERS = frozenset(
+    {
+        *("index", "indexes", "indices", "idx", "idxs", "ind", "inds", "inx", "id", "ids", "row", "rows", "no", "num"),
+        *("name", "names", "file", "files", "list", "set", "part", "split", "splits", "param", "params", "pairs"),
+    }
+)
+KNOWN = "; ".join(f"{part}: {', '.join(sorted(words))}" for part, words in SPLITS.items())
+"""The words that are understood, for messages."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,24 @@ def read_key(key: str) -> tuple[str, str] | None:
 
 def _meaning(word: str) -> str | None:
     return next((name for table in (ROLES, SPLITS) for name, words in table.items() if word in words), None)
+
+
+def read_part_key(key: str) -> str | None:
+    """The part that a key names, or None; words such as index and list do not count, nor what stands before a dot.
+
+    Example:
+        >>> [read_part_key(key) for key in ("param.indexTest", "train_idx", "databaseset", "I_te", "labels")]
+        ['query', 'train', 'database', None, None]
+    """
+    for text in (key.rpartition(".")[2], key):  # of `query.ids`, what stands before the dot does
+        words = [word.lower() for word in _WORD.findall(text)]
+        if meant := {_part(word) for word in words if word not in _FILLERS}:
+            return meant.pop() if len(meant) == 1 else None
+    return None
+
+
+def _part(word: str) -> str | None:
+    return next((part for part, known in SPLITS.items() if word in known or word.removesuffix("set") in known), None)
 
 
 def find_parts(variables: Mapping[str, Variable]) -> tuple[Part, ...]:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from aach_lightning.errors import DataError
 from aach_lightning.readers.containers.files import open_npy
+from aach_lightning.readers.containers.roles import KNOWN, read_part_key
 from aach_lightning.readers.containers.variable import LoadedVariable, Variable
 from aach_lightning.readers.foreign.checks import file_kind
 from aach_lightning.readers.foreign.guard import foreign_variables
 from aach_lightning.readers.split_files.pair_names import is_number
-from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key
 
 MAX_BYTES = 2**28
 _HEADERS = frozenset({"part", "split", "set", "subset", "partition", "phase"})

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aach_lightning.data.pairs import Pairs
-from aach_lightning.data.parts import Rows, complete_split
+from aach_lightning.data.protocol import Rows, complete_split
 from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError, DataError
+from aach_lightning.readers.containers.roles import KNOWN, read_part_key
 from aach_lightning.readers.containers.variable import Variable
 from aach_lightning.readers.foreign.guard import reading
 from aach_lightning.readers.split_files.formats import open_split_file
 from aach_lightning.readers.split_files.pair_names import PairNames, is_number
-from aach_lightning.readers.split_files.part_keys import KNOWN, read_part_key
 
 log = logging.getLogger(__name__)
 

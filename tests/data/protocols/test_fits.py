@@ -1,5 +1,3 @@
-import doctest
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +98,3 @@ def test_files_that_describe_no_protocol(tmp_path: Path, content: str) -> None:
     (tmp_path / "mine.yaml").write_text(content)
     with pytest.raises(ConfigError, match=r"mine\.yaml does not describe a protocol"):
         read_protocols(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["protocols.part_keys", "protocols.pair_names", "check"])
-def test_examples_in_docstrings(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"aach_lightning.data.{name}")).failed == 0

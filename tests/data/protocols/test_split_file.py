@@ -15,7 +15,7 @@ from scipy.io import savemat
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split, make_split
 from aach_lightning.errors import AachError, ConfigError, DataError
-from aach_lightning.readers.split_files.part_keys import read_part_key
+from aach_lightning.readers.containers.roles import read_part_key
 from aach_lightning.readers.split_files.split_file import load_split
 
 COUNT = 40

@@ -16,8 +16,7 @@ from scipy.io import savemat
 from aach_lightning.errors import DataError
 from aach_lightning.readers.containers.axes import Axes, choose_axes, is_lying, possible_axes, roughness
 from aach_lightning.readers.containers.files import open_variables
-from aach_lightning.readers.containers.matrices import read_labels, read_matrix
-from aach_lightning.readers.containers.part_rows import read_rows
+from aach_lightning.readers.containers.part_rows import read_labels, read_matrix, read_rows
 from aach_lightning.readers.containers.reader import container_pairs
 from aach_lightning.readers.containers.roles import Part, find_parts, read_key
 from aach_lightning.readers.containers.variable import LoadedVariable

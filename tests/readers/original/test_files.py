@@ -1,6 +1,3 @@
-import doctest
-import importlib
-import pkgutil
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -8,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import aach_lightning.readers.original
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.original.files import find_part, parse_marks, read_lines, read_words, relative_image
 from aach_lightning.readers.original.listing import Count, log_counts
@@ -86,8 +82,3 @@ def test_counts_as_the_field_reports_leave_no_note() -> None:
         note
         == "x differs from the numbers that the field reports: images: 1 instead of 0 (+1); pairs: 2 instead of 4 (-2)."
     )
-
-
-@pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(aach_lightning.readers.original.__path__)])
-def test_examples_in_docstrings_give_what_they_say(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"aach_lightning.readers.original.{name}")).failed == 0
