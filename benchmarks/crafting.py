@@ -39,7 +39,7 @@ from aach_lightning.perturbations.descent import Descent
 from aach_lightning.perturbations.diversity import InputDiversity
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space
-from aach_lightning.perturbations.step import SignMomentum
+from aach_lightning.perturbations.step import SignMomentum, Step
 from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.checkpoints import load_state_dict_file
 from aach_lightning.runtime.trainer import make_trainer
@@ -306,7 +306,7 @@ def compare(name: str, options: argparse.Namespace) -> None:
         )
 
 
-class Recorder:
+class Recorder(Step):
     """A step rule that stands still and keeps the gradient."""
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:

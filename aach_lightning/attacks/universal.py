@@ -8,13 +8,11 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from aach_lightning.attacks.items import ItemCodes
 from aach_lightning.attacks.source import Task
-from aach_lightning.data.dataset import EpochShuffle, PairDataset, pair_loader
 from aach_lightning.data.modality import Modality
-from aach_lightning.data.pairs import PairBatch, Pairs
+from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.placement import resize_and_pad
 from aach_lightning.perturbations.diversity import InputDiversity
 from aach_lightning.perturbations.space import Space
@@ -105,24 +103,3 @@ class UniversalModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam on delta alone."""
         return torch.optim.Adam([self.delta], lr=self.learner.lr)
-
-
-class UniversalDataModule(pl.LightningDataModule):
-    """The queried pairs in shuffled mini-batches.
-
-    Args:
-        pairs: The data set.
-        rows: int64, M queried rows.
-        batch_size: Pairs in a batch.
-        seed: Base seed of the order.
-    """
-
-    def __init__(self, pairs: Pairs, rows: NDArray[np.int64], batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.dataset = PairDataset(pairs, rows, shared=True)
-        self.batch_size, self.seed = batch_size, seed
-
-    def train_dataloader(self) -> DataLoader[PairBatch]:
-        """The batches of the trainer's current epoch."""
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return pair_loader(self.dataset, self.batch_size, EpochShuffle(len(self.dataset), self.seed, epoch))

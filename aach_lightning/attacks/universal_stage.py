@@ -13,7 +13,8 @@ from aach_lightning.attacks.crafting import stage_name
 from aach_lightning.attacks.finished import DELTA
 from aach_lightning.attacks.items import ItemCodes
 from aach_lightning.attacks.source import Source, Task, build_bank, digest_codes, relaxed_codes
-from aach_lightning.attacks.universal import KnownItems, UniversalDataModule, UniversalLearner, UniversalModule
+from aach_lightning.attacks.universal import KnownItems, UniversalLearner, UniversalModule
+from aach_lightning.data.dataset import PairDataset, ShuffledPairs
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
 from aach_lightning.runtime import ranks
@@ -67,7 +68,7 @@ def ensure_universal_delta(
         )
         start = torch.zeros_like(modality.of(experiment.pairs.batch(source.rows[:1])))
         module = UniversalModule(task, learner, KnownItems(source.rows, relaxed), start, goal, stage)
-        data = UniversalDataModule(experiment.pairs, source.rows, attack.batch_size, config.seed)
+        data = ShuffledPairs(PairDataset(experiment.pairs, source.rows, shared=True), attack.batch_size, config.seed)
         checkpoints = folder / CHECKPOINTS
         with stage_logger(stage) as curves:
             callbacks = [*checkpoint_callbacks(checkpoints, monitor=None), ReseedEachEpoch(config.seed)]

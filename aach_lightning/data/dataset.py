@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -73,3 +74,22 @@ def pair_loader(dataset: PairDataset, batch_size: int, sampler: Sampler[int] | N
     Reading is a copy from a memory map, so worker processes would only add their start-up time.
     """
     return DataLoader(dataset, batch_size, sampler=sampler, collate_fn=_whole, generator=torch.Generator())
+
+
+class ShuffledPairs(pl.LightningDataModule):
+    """Pairs to learn from, in shuffled mini-batches.
+
+    Args:
+        train: The pairs.
+        batch_size: Pairs in a batch.
+        seed: Base seed of the order.
+    """
+
+    def __init__(self, train: PairDataset, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.train, self.batch_size, self.seed = train, batch_size, seed
+
+    def train_dataloader(self) -> DataLoader[PairBatch]:
+        """All pairs in the order of the trainer's current epoch."""
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        return pair_loader(self.train, self.batch_size, EpochShuffle(len(self.train), self.seed, epoch))

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from aach_lightning.perturbations.gradient import GradientRule
+from aach_lightning.perturbations.gradient import GradientOfItems, GradientRule
 from aach_lightning.perturbations.space import Space
 from aach_lightning.perturbations.step import SignMomentum, Step
 from aach_lightning.runtime.seeding import torch_generator
@@ -126,7 +126,7 @@ class Descent:
 
     def __call__(self, hashing: Hash, loss: Loss, clean: Tensor, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Learn changes; see `Learner`."""
-        gradients, objective = self.gradients.start(ids, self.steps, clean), list[Tensor]()
+        gradients, objective = GradientOfItems(self.gradients, ids, self.steps, clean), list[Tensor]()
 
         def gradient(number: int, point: Tensor) -> Tensor:
             found, values = gradients(number, point, lambda seen, change: loss(hashing(seen), change))

@@ -11,66 +11,48 @@ from aach_lightning.runtime.seeding import torch_generator
 
 @dataclass(frozen=True)
 class WordEdits:
-    """Learned edits as changes of text vectors; attributes as the arguments of `edit_texts`."""
+    """Adds and removes words of texts, one after the other, so that a loss falls; a `Learner`.
+
+    At each step the gradient ranks all words by how much the loss would fall to first order if the word was added or
+    removed (HotFlip, Ebrahimi et al., ACL 2018); the best of them are then really tried, and the one with the smallest
+    loss is kept if it is smaller than before. A word is changed once, and the last word of a text stays. An item that
+    nothing improves any more has fewer edits.
+
+    Attributes:
+        edits: Largest number of words to add or remove.
+        candidates: How many words are tried at each step.
+        removable: Whether words may be removed; else they are only added.
+    """
 
     edits: int
     candidates: int
     removable: bool
 
     def __call__(self, hashing: Hash, loss: Loss, clean: Tensor, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Differences of N x D texts, whole numbers; see `Learner`."""
-        edited = edit_texts(hashing, loss, clean, self.edits, self.candidates, self.removable)
+        """Differences, whole numbers, of N x D texts that say how often each word occurs; an added word occurs once."""
+        edited = clean.clone()
+        for _ in range(self.edits):
+            before, gradient = _gradient(hashing, loss, clean, edited)
+            flipped = _flipped(edited)
+            expected = gradient * (flipped - edited)
+            expected.masked_fill_(~_allowed(clean, edited, self.removable), torch.inf)
+            # in the order of the vocabulary where two words promise the same
+            expected, tried = expected.sort(dim=1, stable=True)
+            expected, tried = expected[:, : self.candidates], tried[:, : self.candidates]
+            trials = edited.repeat(tried.shape[1], 1, 1)
+            columns = tried.T[:, :, None]
+            trials.scatter_(2, columns, flipped.expand_as(trials).gather(2, columns))
+            with torch.no_grad():
+                hashed = hashing(trials.flatten(0, 1)).view(len(trials), len(clean), -1)
+                after = torch.stack([loss(one, trial - clean) for one, trial in zip(hashed, trials, strict=True)])
+            after = after.masked_fill(expected.T.isinf(), torch.inf)
+            smallest, best = after.min(dim=0)
+            better = smallest < before
+            if not bool(better.any()):
+                break
+            chosen = trials[best, torch.arange(len(clean), device=clean.device)]
+            edited = torch.where(better[:, None], chosen, edited)
         return edited - clean, None
-
-
-def edit_texts(
-    hash_texts: Hash,
-    loss: Loss,
-    texts: Tensor,
-    edits: int,
-    candidates: int,
-    removable: bool,
-) -> Tensor:
-    """Add and remove words, one after the other, so that a loss falls.
-
-    At each step the gradient ranks all words by how much the loss would fall to first order if the word was added or
-    removed (HotFlip, Ebrahimi et al., ACL 2018); the best of them are then really tried, and the one with the smallest
-    loss is kept if it is smaller than before. A word is changed once, and the last word of a text stays.
-
-    Args:
-        hash_texts: N x D texts to relaxed codes N x K, each text alone.
-        loss: Relaxed codes N x K and changes N x D of these N texts to N values.
-        texts: float, N x D, the number of times that each word occurs; a word that is added occurs once.
-        edits: Largest number of words to add or remove.
-        candidates: How many words are tried at each step.
-        removable: Whether words may be removed; else they are only added.
-
-    Returns:
-        The edited texts, float, N x D. An item that nothing improves any more has fewer edits.
-    """
-    edited = texts.clone()
-    for _ in range(edits):
-        before, gradient = _gradient(hash_texts, loss, texts, edited)
-        flipped = _flipped(edited)
-        expected = gradient * (flipped - edited)
-        expected.masked_fill_(~_allowed(texts, edited, removable), torch.inf)
-        # in the order of the vocabulary where two words promise the same
-        expected, tried = expected.sort(dim=1, stable=True)
-        expected, tried = expected[:, :candidates], tried[:, :candidates]
-        trials = edited.repeat(tried.shape[1], 1, 1)
-        columns = tried.T[:, :, None]
-        trials.scatter_(2, columns, flipped.expand_as(trials).gather(2, columns))
-        with torch.no_grad():
-            hashed = hash_texts(trials.flatten(0, 1)).view(len(trials), len(texts), -1)
-            after = torch.stack([loss(one, trial - texts) for one, trial in zip(hashed, trials, strict=True)])
-        after = after.masked_fill(expected.T.isinf(), torch.inf)
-        smallest, best = after.min(dim=0)
-        better = smallest < before
-        if not bool(better.any()):
-            break
-        chosen = trials[best, torch.arange(len(texts), device=texts.device)]
-        edited = torch.where(better[:, None], chosen, edited)
-    return edited
 
 
 def random_edits(texts: Tensor, ids: Tensor, edits: int, removable: bool, seed: int) -> Tensor:

@@ -38,23 +38,13 @@ class GradientRule:
     radius: float = 0.0
     seed: int = 0
 
-    def start(self, ids: Tensor, steps: int, clean: Tensor) -> "GradientOfItems":
-        """Begin with a batch of items.
-
-        Args:
-            ids: int64, N; randomness is drawn for each item from (seed, id), so that no batch changes it.
-            steps: Number of steps that will be taken.
-            clean: N x ..., the clean inputs.
-        """
-        return GradientOfItems(self, ids, steps, clean)
-
 
 class GradientOfItems:
     """The gradients of one batch, step after step.
 
     Args:
         rule: What is averaged.
-        ids: int64, N.
+        ids: int64, N; randomness is drawn for each item from (seed, id), so that no batch changes it.
         steps: Number of steps that will be taken.
         clean: N x ..., the clean inputs.
     """

@@ -1,24 +1,24 @@
 """Step rules: from a gradient to the next perturbation, before projection."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
 
-class Step(Protocol):
+class Step(ABC):
     """A step rule with a state for one batch of items; no item sees another."""
 
     def lookahead(self, delta: Tensor) -> Tensor:
         """Where the next gradient is to be taken: at `delta` itself, or ahead of it; N x ..., not projected."""
-        ...
+        return delta
 
+    @abstractmethod
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta that lowers the objective, both N x ...; not projected."""
-        ...
 
 
-class SignMomentum:
+class SignMomentum(Step):
     """Steps of fixed size along the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, alg. 1).
 
     Args:
@@ -50,7 +50,7 @@ class SignMomentum:
         return self._velocity.sign().mul_(-self.size).add_(delta)
 
 
-class AdamStep:
+class AdamStep(Step):
     """Adam (Kingma and Ba, 2015, alg. 1) on delta, entry by entry.
 
     Args:
@@ -62,10 +62,6 @@ class AdamStep:
         self.size = size * unit
         self._delta: Tensor | None = None
         self._optimizer: torch.optim.Adam | None = None
-
-    def lookahead(self, delta: Tensor) -> Tensor:
-        """Where to take the gradient; see `Step`."""
-        return delta
 
     def __call__(self, delta: Tensor, gradient: Tensor) -> Tensor:
         """Next delta; see `Step`."""

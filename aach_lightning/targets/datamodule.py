@@ -1,13 +1,12 @@
 """What trains a target: shuffled train pairs, and held-out queries against a database to watch its MAP."""
 
-import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from aach_lightning.data.dataset import EpochShuffle, PairDataset, pair_loader
+from aach_lightning.data.dataset import PairDataset, ShuffledPairs, pair_loader
 from aach_lightning.data.pairs import PairBatch
 
 
-class TargetDataModule(pl.LightningDataModule):
+class TargetDataModule(ShuffledPairs):
     """Loaders for target training.
 
     Args:
@@ -21,14 +20,8 @@ class TargetDataModule(pl.LightningDataModule):
     def __init__(
         self, train: PairDataset, query: PairDataset, database: PairDataset, batch_size: int, seed: int
     ) -> None:
-        super().__init__()
-        self.train, self.query, self.database = train, query, database
-        self.batch_size, self.seed = batch_size, seed
-
-    def train_dataloader(self) -> DataLoader[PairBatch]:
-        """All train pairs in the order of the trainer's current epoch."""
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return pair_loader(self.train, self.batch_size, EpochShuffle(len(self.train), self.seed, epoch))
+        super().__init__(train, batch_size, seed)
+        self.query, self.database = query, database
 
     def val_dataloader(self) -> list[DataLoader[PairBatch]]:
         """Queries, then the database."""

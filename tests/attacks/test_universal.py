@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from aach_lightning.attacks.items import Bank, Items
 from aach_lightning.attacks.objectives.triplet import ExchangedTriplet
 from aach_lightning.attacks.source import Task
-from aach_lightning.attacks.universal import KnownItems, UniversalDataModule, UniversalLearner, UniversalModule
+from aach_lightning.attacks.universal import KnownItems, UniversalLearner, UniversalModule
 from aach_lightning.config.choices import TripletForm
 from aach_lightning.config.schema import RunConfig
+from aach_lightning.data.dataset import PairDataset, ShuffledPairs
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
@@ -53,7 +54,7 @@ def build(source: HashingNetwork, pairs: Pairs, modality: Modality, **changed: A
 def learn(module: UniversalModule, pairs: Pairs, config: RunConfig, folder: Path, batch_size: int = 8) -> Tensor:
     callbacks = [*checkpoint_callbacks(folder, monitor=None), ReseedEachEpoch(0)]
     trainer = make_trainer(config.trainer, folder, "", module.learner.epochs, callbacks)
-    fit(trainer, module, UniversalDataModule(pairs, QUERIED, batch_size, seed=0), folder)
+    fit(trainer, module, ShuffledPairs(PairDataset(pairs, QUERIED, shared=True), batch_size, seed=0), folder)
     return module.delta.detach().clone()
 
 

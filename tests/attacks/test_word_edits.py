@@ -15,7 +15,7 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork, binary_codes
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
-from aach_lightning.perturbations.edits import WordEdits, edit_texts
+from aach_lightning.perturbations.edits import WordEdits
 
 BITS, QUERIED, ROWS = 12, list(range(30, 60)), [0, 7, 12, 21]
 
@@ -49,7 +49,7 @@ def test_it_edits_by_its_objective_and_the_texts_stay_texts(source: HashingNetwo
     own = source.hash_texts(batch.texts)
     loss = module.task.objective.bind(Items(own, binary_codes(own)), module.task.bank)
     assert bool((loss(source.hash_texts(batch.texts + delta), delta) < loss(own, 0 * delta)).all())
-    assert torch.equal(edit_texts(source.hash_texts, loss, batch.texts, 3, 5, True), batch.texts + delta)
+    assert torch.equal(WordEdits(3, 5, True)(source.hash_texts, loss, batch.texts, batch.ids)[0], delta)
     assert all(torch.equal(value, before[name]) for name, value in source.state_dict().items())
     assert not any(part.training for part in source.modules())
     blind = replace(batch, images=torch.full_like(batch.images, float("nan")), labels=batch.labels[:0])

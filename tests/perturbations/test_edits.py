@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aach_lightning.perturbations.edits import edit_texts, random_edits
+from aach_lightning.perturbations.edits import WordEdits, random_edits
 
 WORDS, BITS = 14, 8
 Hash = Callable[[Tensor], Tensor]
@@ -31,6 +31,12 @@ def goals() -> Tensor:
 
 def towards(goals: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda hashed, delta: (hashed - goals).square().sum(dim=1)
+
+
+def edit_texts(
+    hashing: Hash, loss: Callable[[Tensor, Tensor], Tensor], texts: Tensor, edits: int, candidates: int, removable: bool
+) -> Tensor:
+    return texts + WordEdits(edits, candidates, removable)(hashing, loss, texts, torch.arange(len(texts)))[0]
 
 
 def value(network: Hash, goal: Tensor, text: Tensor) -> float:

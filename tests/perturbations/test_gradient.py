@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aach_lightning.networks.placement import resize_and_pad
 from aach_lightning.perturbations.diversity import InputDiversity
-from aach_lightning.perturbations.gradient import GradientRule, smooth
+from aach_lightning.perturbations.gradient import GradientOfItems, GradientRule, smooth
 from aach_lightning.perturbations.step import SignMomentum
 from aach_lightning.runtime.seeding import torch_generator
 
@@ -35,12 +35,12 @@ def by_hand(delta: Tensor, scale: float = 1.0) -> Tensor:
 
 
 def taken(rule: GradientRule, steps: int = 1, deltas: Any = None) -> list[Tensor]:
-    gradients = rule.start(IDS, steps, CLEAN)
+    gradients = GradientOfItems(rule, IDS, steps, CLEAN)
     return [gradients(number, delta, value)[0] for number, delta in enumerate(deltas or [DELTA] * steps)]
 
 
 def test_plain() -> None:
-    gradients = GradientRule().start(IDS, 1, CLEAN)
+    gradients = GradientOfItems(GradientRule(), IDS, 1, CLEAN)
     gradient, found = gradients(0, DELTA, value)
     torch.testing.assert_close(gradient, by_hand(DELTA))
     torch.testing.assert_close(found, value(CLEAN + DELTA, DELTA))
@@ -96,7 +96,7 @@ def test_each_step_sees_its_own_placement() -> None:
 def test_an_item_does_not_see_its_batch() -> None:
     rule = GradientRule(InputDiversity(1.0, 0.5, seed=3), 2, 3, 2, 0.1, seed=1)
     together = taken(rule, 3)
-    alone = rule.start(IDS[1:], 3, CLEAN[1:])
+    alone = GradientOfItems(rule, IDS[1:], 3, CLEAN[1:])
     for number, gradients in enumerate(together):
         torch.testing.assert_close(alone(number, DELTA[1:], value)[0], gradients[1:])
 
