@@ -1,10 +1,11 @@
 """The parts of an attack, from the configuration."""
 
+import inspect
 from dataclasses import asdict
 from typing import cast
 
 from aach_lightning.attacks.objectives.objective import Objective
-from aach_lightning.config.attack import AttackConfig
+from aach_lightning.config.attack import OBJECTIVES, AttackConfig
 from aach_lightning.config.choices import TextForm
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
@@ -32,6 +33,16 @@ def edits_words(config: AttackConfig, modality: Modality) -> bool:
 def make_objective(config: AttackConfig) -> Objective:
     """The objective that the configuration names."""
     return cast(Objective, instantiate(with_arguments(config.objective)))
+
+
+def list_objectives() -> dict[str, str]:
+    """The choices of `attack/objective=`, each with one line about it.
+
+    Example:
+        >>> list_objectives()["hag"]
+        "HAG: away from the item's own code."
+    """
+    return {name: (inspect.getdoc(kind) or "").splitlines()[0] for name, kind in OBJECTIVES.items()}
 
 
 def make_learner(experiment: Experiment, modality: Modality) -> Learner:
