@@ -8,31 +8,18 @@ from omegaconf import MISSING
 
 from aach_lightning.config.choices import OnDamaged
 from aach_lightning.config.encoders import encoder_mistake
-from aach_lightning.config.option import POSITIVE, SEED, Limits, option
+from aach_lightning.config.option import POSITIVE, SEED, Limits, existing, option
 
 TEXT_EPSILON = "${if_null:${oc.select:data.encoder,null},0.1,0.01}"
 """A share of a word's presence, or a step in each entry of an embedding (of length 1 in all)."""
 
-
-def _with_pairs(root: str) -> str | None:
-    found = (Path(root) / "pairs.csv").is_file()
-    return None if found else "must be an existing folder with a pairs.csv (id,image,text,labels)"
-
-
-def _unpacked(root: str) -> str | None:
-    return None if Path(root).is_dir() else "must be the folder in which the archives were unpacked"
-
-
-def _pack(path: str) -> str | None:
-    return None if Path(path).exists() else "must be an existing file, or a folder with the files"
-
-
-def _image_folder(folder: str) -> str | None:
-    return None if Path(folder).is_dir() else "must be the existing folder of the images that the pack lists, or null"
-
-
-def _word_list(file: str) -> str | None:
-    return None if Path(file).is_file() else "must be an existing text file with one word a line, or null"
+_WITH_PAIRS = existing(
+    "must be an existing folder with a pairs.csv (id,image,text,labels)", lambda root: (root / "pairs.csv").is_file()
+)
+_PACK = existing("must be an existing file, or a folder with the files")
+_LISTED = existing("must be the existing folder of the images that the pack lists, or null", Path.is_dir)
+_UNPACKED = existing("must be the folder in which the archives were unpacked", Path.is_dir)
+_WORD_LIST = existing("must be an existing text file with one word a line, or null", Path.is_file)
 
 
 @dataclass
@@ -77,7 +64,7 @@ class SentencesConfig(EncodedConfig):
     """Texts that are sentences."""
 
     words: int = option(1000, "size of the vocabulary built from the texts", POSITIVE)
-    vocabulary: str | None = option(None, "or a file with one word a line", _word_list)
+    vocabulary: str | None = option(None, "or a file with one word a line", _WORD_LIST)
 
 
 @dataclass
@@ -87,7 +74,7 @@ class FolderConfig(SentencesConfig, DamagedConfig):
     marks: ClassVar[tuple[str, ...]] = ("pairs.csv",)
     _target_: str = "aach_lightning.data.folder.folder_pairs"
     name: str = "pairs"
-    root: str = option(MISSING, "the folder", _with_pairs)
+    root: str = option(MISSING, "the folder", _WITH_PAIRS)
 
 
 @dataclass
@@ -97,15 +84,15 @@ class ContainerConfig(SentencesConfig, DamagedConfig):
     marks: ClassVar[tuple[str, ...]] = ("*.mat", "*.h5", "*.hdf5", "*.npy", "*.txt")
     _target_: str = "aach_lightning.readers.containers.reader.container_pairs"
     name: str = "container"
-    path: str = option(MISSING, "one file, or the folder of all files of a pack", _pack)
-    images: str | None = option(None, "folder of the picture files that a pack lists; null: the pack's", _image_folder)
+    path: str = option(MISSING, "one file, or the folder of all files of a pack", _PACK)
+    images: str | None = option(None, "folder of the picture files that a pack lists; null: the pack's", _LISTED)
 
 
 @dataclass
 class OriginalConfig(DamagedConfig):
     """What the data sets have that are read as their makers distribute them."""
 
-    root: str = option(MISSING, "the folder in which the archives were unpacked", _unpacked)
+    root: str = option(MISSING, "the folder in which the archives were unpacked", _UNPACKED)
 
 
 @dataclass

@@ -178,10 +178,13 @@ class DCHMTConfig(MethodConfig):
 
 
 def _address(url: str) -> str | None:
-    address = urlsplit(url)
-    plain = address.scheme in ("http", "https") and bool(address.hostname) and "@" not in address.netloc
-    if plain and not address.query:
-        return None
+    try:
+        address = urlsplit(url)
+        plain = address.scheme in ("http", "https") and bool(address.hostname) and "@" not in address.netloc
+        if plain and not address.query and address.port != 0:
+            return None
+    except ValueError:  # brackets or a port that make no sense
+        pass
     return "must be http://host:port or https://host, without a key in it: that is read from AACH_API_KEY"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import field, fields
 from math import inf
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 LARGEST = 1_000_000
@@ -59,6 +60,11 @@ SEED = Limits(-(2**63), 2**63 - 1)
 
 Allowed = Limits | frozenset[str] | Callable[[Any], str | None] | None
 """Numbers, words, or a function that says what is wrong with a value; None for all of a type."""
+
+
+def existing(words: str, holds: Callable[[Path], bool] = Path.exists) -> Callable[[str], str | None]:
+    """What an option allows that is a path: what exists, or what something else holds of."""
+    return lambda value: None if holds(Path(value)) else words
 
 
 def option(default: Any, help: str, allowed: Allowed = None) -> Any:

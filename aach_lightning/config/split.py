@@ -1,16 +1,11 @@
 """The protocol: which pairs are sent as queries, which train, which are searched. One file of conf/protocol each."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from omegaconf import MISSING
 
 from aach_lightning.config.choices import SplitRule
-from aach_lightning.config.option import POSITIVE, SEED, Limits, option
-
-
-def _split_file(file: str) -> str | None:
-    return None if Path(file).exists() else "must be an existing file or folder, or null"
+from aach_lightning.config.option import POSITIVE, SEED, Limits, existing, option
 
 
 @dataclass
@@ -37,7 +32,9 @@ class SplitConfig:
     dataset: str | None = option(None, "the row of `sizes` that counts")
     sizes: dict[str, SizesConfig] = option(dict, "of the parts, by name of the data set")
     file: str | None = option(
-        None, "a split from elsewhere: it alone counts, but for train rows that it does not name", _split_file
+        None,
+        "a split from elsewhere: it alone counts, but for train rows that it does not name",
+        existing("must be an existing file or folder, or null"),
     )
     first_row: int | None = option(None, "number of the first row in `file`; null: told from the numbers", Limits(0, 1))
 

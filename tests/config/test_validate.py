@@ -1,6 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,39 @@ def valid() -> RunConfig:
 @pytest.fixture
 def config(valid: RunConfig) -> RunConfig:
     return deepcopy(valid)
+
+
+def numeric_keys(config: Any, prefix: str = "") -> Iterator[str]:
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if is_dataclass(value):
+            yield from numeric_keys(value, f"{prefix}{one.name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{one.name}"
+
+
+def test_nonsense_is_refused_by_name_whatever_the_key(config: RunConfig) -> None:
+    """Also that no rule breaks down over it."""
+    keys = list(numeric_keys(config))
+    assert len(keys) > 60
+    for key in keys:
+        for value in (NAN, INFINITE, -INFINITE, 1e30, -1e30):
+            changed = deepcopy(config)
+            put(changed, key, value)
+            assert any(line.startswith(f"  - {key}={value}: ") for line in mistakes(changed)), (key, value)
+    zero_or_less = {(key, value) for key in keys for value in (0, -1) if not refused(config, key, value)}
+    assert {key.rpartition(".")[2] for key, value in zero_or_less if value < 0} == {"seed"}
+    weights = {key.rpartition(".")[2] for key, value in zero_or_less if value == 0} - {"seed"}
+    assert weights == {
+        *("gamma", "eta", "hidden", "dropout", "margin", "triplet_weight", "quantisation_weight", "balance_weight"),
+        *("weight_decay", "zoom", "noise", "epsilon", "momentum", "probability", "neighbours", "radius", "held_out"),
+    }
+
+
+def refused(config: RunConfig, key: str, value: float) -> bool:
+    changed = deepcopy(config)
+    put(changed, key, value)
+    return any(line.startswith(f"  - {key}=") for line in mistakes(changed))
 
 
 def test_refused_and_allowed_values(config: RunConfig) -> None:
