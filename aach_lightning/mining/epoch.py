@@ -26,14 +26,16 @@ class MinedBatch:
     text_anchored: Triplets
 
 
-def mine_epoch(
-    image_codes: Tensor, text_codes: Tensor, miner: Miner, batch_size: int, seed: int, epoch: int
-) -> list[MinedBatch]:
+def code_distances(image_codes: Tensor, text_codes: Tensor) -> Tensor:
+    """Hamming distances of M queried images to the M queried texts, int64, M x M, from the target's codes, M x K."""
+    return relaxed_distance(image_codes.float(), text_codes.float()).round().long()
+
+
+def mine_epoch(distances: Tensor, miner: Miner, batch_size: int, seed: int, epoch: int) -> list[MinedBatch]:
     """Mine one epoch of triplets in both directions; every queried pair is an anchor once.
 
     Args:
-        image_codes: int8 in {-1, +1}, M x K, the target's codes of the queried images.
-        text_codes: int8 in {-1, +1}, M x K, the target's codes of the queried texts.
+        distances: int64, M x M, of M images to the M texts of the same pairs.
         miner: Chooses the triplets.
         batch_size: Anchors of each modality in a batch.
         seed: Base seed.
@@ -41,20 +43,6 @@ def mine_epoch(
 
     Returns:
         Batches without any triplet are kept: their pairs still take part in the quantisation loss.
-    """
-    distances = relaxed_distance(image_codes.float(), text_codes.float()).round().long()
-    return mine_distances(distances, miner, batch_size, seed, epoch)
-
-
-def mine_distances(distances: Tensor, miner: Miner, batch_size: int, seed: int, epoch: int) -> list[MinedBatch]:
-    """Mine one epoch of triplets as `mine_epoch` does, from distances instead of codes.
-
-    Args:
-        distances: int64, M x M, of M images to the M texts of the same items.
-        miner: As of `mine_epoch`; so are the others.
-        batch_size: Anchors of each modality in a batch.
-        seed: Base seed.
-        epoch: Number of the epoch.
     """
     generator = torch_generator(seed, "mining", epoch)
     order = torch.randperm(len(distances), generator=generator)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.experiment import Experiment
-from aach_lightning.mining.epoch import MinedBatch, mine_distances, mine_epoch
+from aach_lightning.mining.epoch import MinedBatch, code_distances, mine_epoch
 from aach_lightning.mining.miners import Miner
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, save_tensors
@@ -48,9 +48,14 @@ class MinedDataModule(pl.LightningDataModule):
         self.code_length = config.target.code_length
         self.dataset = PairDataset(experiment.pairs, rows, features, shared=True)
 
+    @cached_property
+    def distances(self) -> Tensor:
+        """int64, N x N, of images to texts: what triplets are mined from."""
+        raise NotImplementedError
+
     def mine(self, epoch: int) -> list[MinedBatch]:
         """The batches of an epoch."""
-        raise NotImplementedError
+        return mine_epoch(self.distances, self.miner, self.batch_size, self.seed, epoch)
 
     def train_dataloader(self) -> DataLoader[TripletBatch]:
         """The batches of the trainer's current epoch."""
@@ -132,9 +137,10 @@ class SurrogateDataModule(MinedDataModule):
         if self._failure is not None:
             raise self._failure
 
-    def mine(self, epoch: int) -> list[MinedBatch]:
-        """The batches of an epoch, from the target's codes."""
-        return mine_epoch(self.image_codes, self.text_codes, self.miner, self.batch_size, self.seed, epoch)
+    @cached_property
+    def distances(self) -> Tensor:
+        """Of the codes that the target answered."""
+        return code_distances(self.image_codes, self.text_codes)
 
 
 class PublicDataModule(MinedDataModule):
@@ -142,10 +148,6 @@ class PublicDataModule(MinedDataModule):
 
     @cached_property
     def distances(self) -> Tensor:
-        """int64, P x P: two items stand 0 bits apart where they share a label, else K."""
+        """0 bits where two items share a label, else K."""
         labels = torch.from_numpy(self.pairs.labels[self.rows]).float()
         return torch.where(labels @ labels.T > 0, 0, self.code_length)
-
-    def mine(self, epoch: int) -> list[MinedBatch]:
-        """The batches of an epoch, from the labels."""
-        return mine_distances(self.distances, self.miner, self.batch_size, self.seed, epoch)

@@ -200,7 +200,7 @@ class BlackBox:
 
 
 class EvaluationDoor:
-    """The target for whoever measures it: same inputs and outputs as an attacker's, no budget, counted apart.
+    """The target for evaluation: same inputs and outputs as an attacker's, no budget, counted apart.
 
     Args:
         target: The system under attack.

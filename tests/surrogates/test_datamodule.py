@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aach_lightning.mining.epoch import mine_epoch
+from aach_lightning.mining.epoch import code_distances, mine_epoch
 from aach_lightning.mining.miners import GapMiner
 from aach_lightning.surrogates.datamodule import SurrogateDataModule
 
@@ -58,7 +58,7 @@ def test_batches_are_those_of_the_trainers_epoch_and_keep_items_and_codes_togeth
     data.setup("fit")
     orders = []
     for epoch in (0, 1):
-        mined = mine_epoch(data.image_codes, data.text_codes, GapMiner(1), 3, 0, epoch)
+        mined = mine_epoch(code_distances(data.image_codes, data.text_codes), GapMiner(1), 3, 0, epoch)
         batches = at_epoch(data, epoch)
         assert len(batches) == len(mined) == 3
         for batch, expected in zip(batches, mined, strict=True):
