@@ -83,8 +83,10 @@ exit status: 0; {INCOMPLETE} when a card stays out.
 """
 _VERIFY = f"""
 The benchmark saves what is needed with evaluation.save_adversarial=true. The
-target is found in the store, or trained again; OVERRIDES come after those of
-the card, such as data.root=DIR where the data lie elsewhere.
+target is found in the store, or trained again. Of a card, which may be
+anybody's, numbers and names that this version lists are taken; OVERRIDES come
+after them, such as data.root=DIR or paths.store=DIR: where files lie, no card
+says.
 
 exit status: 0 when the card holds; {REFUTED} when it does not.
 """

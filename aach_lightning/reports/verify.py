@@ -1,13 +1,16 @@
 """A card's MAP, measured again on the adversarial queries that its run has saved."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.adversarial_set import MANIFEST, AdversarialSet
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.modality import Modality
@@ -16,6 +19,9 @@ from aach_lightning.errors import DataError
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.claims import broken_claims
 from aach_lightning.evaluation.protocol import search, searched_database
+from aach_lightning.reports.frame import flatten
+from aach_lightning.reports.naming import system
+from aach_lightning.reports.trust import trusted_overrides
 from aach_lightning.runtime.compose import compose_config
 from aach_lightning.runtime.files import digest
 from aach_lightning.targets.blackbox import EvaluationDoor
@@ -46,7 +52,7 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
     Args:
         path: The card.
         folder: Its adversarial queries; None looks beside the card, as the benchmark leaves them.
-        overrides: After those of the card, such as where the data lie here.
+        overrides: After those that `trust.trusted_overrides` takes from the card: where data and store lie here.
         tolerance: Largest difference of MAP; weights trained on another machine differ in their last digits.
 
     Raises:
@@ -60,13 +66,16 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
             "evaluation.save_adversarial=true, and take the card of an attack"
         )
     saved = AdversarialSet.load(_find(path, card.adversarial) if folder is None else _checked(folder, card.adversarial))
-    config = compose_config([*card.overrides, *overrides], path.parent)
+    config = compose_config(trusted_overrides(card.overrides, overrides), path.parent)
     experiment = Experiment.load(config, target_only=True)
     pairs, split, rows = experiment.pairs, experiment.split, experiment.attacked
     reasons = broken_claims(card)
     for name, here in (("hash", pairs.fingerprint), ("split_hash", split.fingerprint)):
         if card.data[name] != here:
             reasons.append(f"data.{name} is {card.data[name]} on the card and {here} here")
+    told, built = (system(flatten(target, "target.")) for target in (card.target, _plain(config)))
+    if told != built:
+        reasons.append(f"the target is {told} on the card, and its overrides make {built}")
     if not np.array_equal(saved.rows, rows):
         reasons.append("the saved queries are not the first of the query part")
     if reasons:
@@ -80,6 +89,11 @@ def verify(path: Path, folder: Path | None, overrides: Sequence[str], tolerance:
     if abs(found - card.row.map) > tolerance:
         reasons.append(f"MAP is {card.row.map:.4f} on the card and {found:.4f} here")
     return Verification(card.row.map, found, tuple(reasons))
+
+
+def _plain(config: RunConfig) -> dict[str, Any]:
+    target: dict[str, Any] = json.loads(json.dumps(asdict(config.target)))
+    return target
 
 
 def _find(path: Path, wanted: str) -> Path:

@@ -1,9 +1,11 @@
 """A command's configuration from its overrides, without Hydra's own start."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -33,3 +35,11 @@ def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error)) from error
     return checked_config(composed)
+
+
+@cache
+def options_of(group: str) -> list[str]:
+    """Names that a group of the configuration, such as "target/defence", can be set to; none if there is no group."""
+    register_schemas()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return GlobalHydra.instance().config_loader().get_group_options(group)

@@ -33,6 +33,11 @@ def measured(scenes: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) 
     return folder / "to"
 
 
+def here(measured: Path) -> list[str]:
+    """Where data and targets lie, which no card says."""
+    return [f"paths.{name}={measured.parent / name}" for name in ("store", "cache")]
+
+
 def cards(folder: Path, method: str = "") -> dict[Path, Card]:
     found = {path: Card.load(path) for path in sorted((folder / "cards").glob("*.json"))}
     return {path: card for path, card in found.items() if method in ("", card.method)}
@@ -42,7 +47,7 @@ def test_every_attack_of_a_benchmark_is_verified(measured: Path) -> None:
     attacks = [path for path, card in cards(measured).items() if card.row.query == "attack"]
     assert len(attacks) == 3 * 2 + 1
     for path in attacks:
-        found = verify(path, None, [], 1e-6)
+        found = verify(path, None, here(measured), 1e-6)
         assert found.reasons == ()
         assert found.found == pytest.approx(found.claimed, abs=1e-6)
 
@@ -51,7 +56,7 @@ def test_rows_without_saved_queries_say_so(measured: Path) -> None:
     for method in ("clean", "noise", "aach, white box"):
         for path in cards(measured, method):
             with pytest.raises(DataError, match="no adversarial queries were saved with this row"):
-                verify(path, None, [], 1e-6)
+                verify(path, None, here(measured), 1e-6)
 
 
 def image_card(measured: Path) -> Card:
@@ -79,9 +84,16 @@ def test_another_map_is_found_out(measured: Path, tmp_path: Path) -> None:
     honest = image_card(measured)
     claimed = honest.row.map - 0.01
     path, folder = forged(measured, tmp_path, map=claimed)
-    found = verify(path, folder, [], 1e-3)
+    found = verify(path, folder, here(measured), 1e-3)
     assert found.reasons == (f"MAP is {claimed:.4f} on the card and {honest.row.map:.4f} here",)
-    assert verify(path, folder, [], 0.02).reasons == ()
+    assert verify(path, folder, here(measured), 0.02).reasons == ()
+
+
+def test_another_target_is_found_out(measured: Path, tmp_path: Path) -> None:
+    target = image_card(measured).target | {"adversarial": {"method": "pgd"}}
+    path, folder = forged(measured, tmp_path, target=target)
+    (reason,) = verify(path, folder, here(measured), 1e-3).reasons
+    assert "hardened by PGD on the card, and its overrides make DCMH 16 bits" in reason
 
 
 def changed_image(folder: Path, by: int) -> str:
@@ -101,7 +113,7 @@ def test_images_beyond_epsilon_are_found_out(measured: Path, tmp_path: Path) -> 
     path, folder = forged(measured, tmp_path)
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"adversarial": changed_image(folder, 60)}))
-    found = verify(path, folder, [], 1.0)
+    found = verify(path, folder, here(measured), 1.0)
     (reason,) = found.reasons
     levels, allowed = re.findall(r"[\d.]+", reason)
     assert int(levels) >= 60 - 8
@@ -112,23 +124,23 @@ def test_other_queries_and_other_data_are_found_out(measured: Path, tmp_path: Pa
     path, folder = forged(measured, tmp_path)
     changed_image(folder, 1)
     with pytest.raises(DataError, match=r"its manifest has the hash \w+, the card names"):
-        verify(path, folder, [], 1e-3)
+        verify(path, folder, here(measured), 1e-3)
     with pytest.raises(DataError, match="saved these queries; give their --adversarial FOLDER"):
-        verify(path, None, [], 1e-3)
+        verify(path, None, here(measured), 1e-3)
     shutil.rmtree(tmp_path)
     path, folder = forged(measured, tmp_path, pairs_queried=10_000)
-    found = verify(path, folder, ["split.seed=5"], 1e-3)
+    found = verify(path, folder, [*here(measured), "split.seed=5"], 1e-3)
     assert found.found is None
     assert [reason.split(" ")[0] for reason in found.reasons] == ["10000", "data.split_hash", "the"]
 
 
 def test_the_commands_say_what_they_found(measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ((path, _),) = [it for it in cards(measured, "square").items() if it[1].row.direction == "T2I"]
-    assert reports(["verify", str(path)]) == 0
+    assert reports(["verify", str(path), *here(measured)]) == 0
     assert re.search(r"MAP on the card (0\.\d{4}), measured again \1\nverified: ", capsys.readouterr().out)
     folder = tmp_path / "forged"
     forged_card, saved = forged(measured, folder, pairs_queried=10_000)
-    assert reports(["verify", str(forged_card), "--adversarial", str(saved)]) == REFUTED
+    assert reports(["verify", str(forged_card), *here(measured), "--adversarial", str(saved)]) == REFUTED
     assert "does not hold: 10000 pairs queried of 40\nrefuted: " in capsys.readouterr().out
     assert reports(["verify", str(tmp_path / "nothing.json")]) == 1
     assert "cannot read the card" in capsys.readouterr().err
