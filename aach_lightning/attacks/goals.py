@@ -1,4 +1,4 @@
-"""What a targeted attack pulls its queries to: a label that they do not have, and the code that stands for it."""
+"""Goals of a targeted attack: a label that a query does not have, and the code that stands for it."""
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ def voted_anchors(targets: Tensor, codes: Tensor, labels: Tensor, seed: int, vot
         targets: int64, N, columns of `labels`, each with at least one item.
         codes: int8 in {-1, +1}, M x K, codes of the queried items of the modality that is not attacked.
         labels: uint8 in {0, 1}, M x C, of these items: what the attacker knows of its own pairs.
-        seed: Base seed of who votes.
+        seed: Base seed of the draw of voters.
         voters: Number of items that vote, drawn for each label; all of them where a label has fewer.
 
     Returns:

@@ -62,7 +62,7 @@ class Source:
         return BFloat16Network(self.network) if half else self.network
 
     def ranking(self, config: AttackConfig, modality: Modality) -> Tensor | None:
-        """The answers that decide who is near to a queried anchor, M x K; None where the network's own codes do."""
+        """The answers by which known items are ranked from queried anchors, M x K; None to rank by its own."""
         return modality.other.codes(self.answers) if config.query_anchor and self.answers is not None else None
 
     def depends_on(self, experiment: Experiment, modality: Modality) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Task:
     """What an attack minimises for one modality: an objective on the codes that a frozen source gives.
 
     Args:
-        network: The source; frozen here, and kept in eval mode by whoever trains or predicts with it.
+        network: The source; frozen here, and kept in eval mode by the module that learns against it.
         bank: The items that the attacker knows.
         objective: What is minimised.
         modality: Which half of a pair is attacked.

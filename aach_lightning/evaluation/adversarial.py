@@ -1,4 +1,4 @@
-"""What a run leaves of its attacked queries for others: as they were sent to the target."""
+"""The attacked queries of a run as they were sent to the target, for others to test on."""
 
 from collections.abc import Mapping
 

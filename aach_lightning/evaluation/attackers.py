@@ -103,7 +103,7 @@ class GradientAttacker:
         paid = 0
         if attack.query_anchor:
             anchors = self._codes_of(experiment, rows, modality)
-            paid += 0 if self.needs == "weights" else len(rows)  # who has the weights need not ask
+            paid += 0 if self.needs == "weights" else len(rows)  # with the weights there is no need to ask
         with experiment.watch.stage(f"{self.query} {modality}") as speed:
             if self.aim is not None:
                 goals, asked = self._goals(experiment, self.aim, modality)
@@ -119,7 +119,7 @@ class GradientAttacker:
     def _goals(self, experiment: Experiment, aim: Aim, modality: Modality) -> tuple[Tensor, int]:
         """The code that each query is pulled to, and how many single items were asked for it.
 
-        Whoever has the weights hashes what it knows; a black-box attacker has the target's answers, and asks for the
+        An attacker with the weights hashes what it knows; a black-box one has the target's answers, and asks for the
         code of a wanted item that is none of its pairs.
         """
         source, objective = self.source, make_objective(experiment.config.attack)

@@ -65,7 +65,7 @@ class Card:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Name of the file that it is saved as."""
         content = [self.method, self.row.direction, self.seed, self.setting, self.target, self.data["split_hash"]]
         content += [] if self.answer["name"] == "codes" else [self.answer]
         words = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.method)

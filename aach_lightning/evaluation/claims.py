@@ -1,4 +1,4 @@
-"""What a card claims, held against what it says itself."""
+"""Checks of a card: its numbers against its own budgets, bounds and ranges."""
 
 from aach_lightning.evaluation.card import Card
 

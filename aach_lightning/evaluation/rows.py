@@ -16,7 +16,7 @@ from aach_lightning.evaluation.targeted import Aim, targeted_chance, targeted_ma
 from aach_lightning.evaluation.words import mean_changed_words
 from aach_lightning.retrieval.metrics import chance_level
 
-NOBODY = Crafted(torch.empty(0), "nothing")  # made the clean queries and the noise
+NO_ATTACKER = Crafted(torch.empty(0), "nothing")  # behind the clean queries and the noise
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def measure_direction(
     reference = clean.map - measurements["white_box"].map if "white_box" in measurements else 0.0
     table = []
     for query, found in measurements.items():
-        drop, made = clean.map - found.map, crafted.get(query, NOBODY)
+        drop, made = clean.map - found.map, crafted.get(query, NO_ATTACKER)
         table.append(
             Row(
                 direction=modality.direction,

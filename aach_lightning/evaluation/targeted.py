@@ -35,7 +35,7 @@ class Aim:
             known: int8 in {-1, +1}, M x K, codes of the modality that is not attacked: of items that the attacker
                 knows, or of the wanted item alone.
             labels: uint8 in {0, 1}, M x C, of these items.
-            seed: Base seed of who votes.
+            seed: Base seed of the draw of voters.
         """
         if self.targets is None:
             return known.expand(len(self.wanted), -1)
@@ -43,7 +43,7 @@ class Aim:
 
 
 def aims_at_label(config: AttackConfig) -> bool:
-    """Whether the attacker must know the labels of its own pairs to choose who votes."""
+    """Whether the attacker must know the labels of its own pairs to choose the items that vote."""
     return isinstance(config.objective, TargetCodeObjectiveConfig) and config.target_item is None
 
 
@@ -107,7 +107,7 @@ def targeted_map(codes: Tensor, own: Tensor, wanted: Tensor, searched: Searched)
 
 
 def targeted_chance(own: Tensor, wanted: Tensor, searched: Searched) -> float | None:
-    """The same of a system that answers with one constant code."""
+    """Targeted MAP of a system that answers with one constant code; None as for `targeted_map`."""
     foreign = are_foreign(own, wanted)
     return chance_level(wanted[foreign], searched.labels) if bool(foreign.any()) else None
 

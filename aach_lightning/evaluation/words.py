@@ -1,4 +1,4 @@
-"""Which words an attack has added to texts, and which it has removed."""
+"""Words that an attack has added to texts and removed from them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Texts changed word by word: what is sent to the target can really be typed."""
+"""Texts changed word by word, by learned edits and by random ones: what is sent can really be typed."""
 
 from dataclasses import dataclass
 
@@ -96,7 +96,7 @@ def _gradient(hash_texts: Hash, loss: Loss, texts: Tensor, edited: Tensor) -> tu
 
 
 def _flipped(texts: Tensor) -> Tensor:
-    """Absent words once, present ones not at all."""
+    """Every word the other way: absent ones occur once, present ones do not occur."""
     return (texts <= 0).to(texts.dtype)
 
 

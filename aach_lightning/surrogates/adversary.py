@@ -26,7 +26,7 @@ class Adversary:
 
     @property
     def active(self) -> bool:
-        """Whether it changes images at all."""
+        """Whether it changes images."""
         return self.epsilon > 0
 
     def __call__(

@@ -8,7 +8,7 @@ from aach_lightning.attacks.objectives.objective import Loss
 
 
 class UndecidedBits:
-    """Pushes every bit away from the clean code until it is decided; who is near does not matter.
+    """Pushes every bit away from the clean code until it is decided; no other item matters.
 
     Args:
         threshold: A bit counts as undecided while |h^ - h| is below it, in (0, 2]; the paper has 1.5.

@@ -1,4 +1,4 @@
-"""Who is relevant to an attacked item, for objectives that are told labels."""
+"""Which known items are relevant to an attacked one, for objectives that are told labels."""
 
 import torch
 from torch import Tensor

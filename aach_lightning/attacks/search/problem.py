@@ -1,4 +1,4 @@
-"""What a search gets, and what it gives."""
+"""The contract of a query-based search: the problem it is given, and what it finds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
