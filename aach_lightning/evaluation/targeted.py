@@ -84,7 +84,7 @@ def choose_aim(experiment: Experiment) -> Aim | None:
             f"attack.target_label={config.target_label}: must be null, for another label for each query, or one that "
             f"the attacker's {len(known)} pairs have: {', '.join(aimable)}"
         )
-    return Aim(wanted_labels(targets, labels.shape[1]), targets, None)
+    return Aim(F.one_hot(targets, labels.shape[1]).to(torch.uint8), targets, None)
 
 
 def targeted_map(codes: Tensor, own: Tensor, wanted: Tensor, searched: Searched) -> float | None:
@@ -115,14 +115,3 @@ def targeted_chance(own: Tensor, wanted: Tensor, searched: Searched) -> float | 
 def are_foreign(own: Tensor, wanted: Tensor) -> Tensor:
     """Which queries have none of the labels that they shall find: bool, Q."""
     return ~(own & wanted).bool().any(dim=1)
-
-
-def wanted_labels(targets: Tensor, count: int) -> Tensor:
-    """Columns of labels, int64 Q, as uint8 in {0, 1}, Q x count.
-
-    Example:
-        >>> wanted_labels(torch.tensor([2, 0]), 3)
-        tensor([[0, 0, 1],
-                [1, 0, 0]], dtype=torch.uint8)
-    """
-    return F.one_hot(targets, count).to(torch.uint8)

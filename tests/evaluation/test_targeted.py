@@ -13,7 +13,11 @@ from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.splits import Split
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.protocol import Searched
-from aach_lightning.evaluation.targeted import Aim, aims_at_label, choose_aim, targeted_map, wanted_labels
+from aach_lightning.evaluation.targeted import Aim, aims_at_label, choose_aim, targeted_map
+
+
+def wanted_labels(targets: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.eye(count, dtype=torch.uint8)[targets]
 
 
 def draw(count: int, bits: int, seed: int) -> torch.Tensor:
