@@ -90,7 +90,7 @@ def roughness(images: NDArray[np.floating]) -> float:
     return near / far if far else float("nan")
 
 
-def is_lying(images: NDArray[np.floating]) -> bool | None:
+def is_transposed(images: NDArray[np.floating]) -> bool | None:
     """Whether H and W are exchanged: pictures resemble themselves left to right more than top to bottom.
 
     Args:
@@ -124,13 +124,15 @@ def choose_axes(variable: Variable, readings: Sequence[Axes]) -> tuple[Axes, str
     samples = {axes: sample(variable, axes) for axes in readings}
     rough = {axes: roughness(images) for axes, images in samples.items()}
     best = min(readings, key=lambda axes: (np.isnan(rough[axes]), rough[axes]))
-    lying = is_lying(samples[best])
+    transposed = is_transposed(samples[best])
     letters = ["C" if at == best.channel else "" for at in range(3)]
-    for letter in "WH" if lying else "HW":
+    for letter in "WH" if transposed else "HW":
         letters[letters.index("")] = letter
     order = " x ".join(["N", *letters] if best.row == 0 else [*letters, "N"])
     reason = (
-        "upright by its symmetry" if lying is not None else "height before width by default: the pixels do not show it"
+        "upright by its symmetry"
+        if transposed is not None
+        else "height before width by default: the pixels do not show it"
     )
     doubt = "; these do not look like pictures" if not rough[best] < 0.9 else ""
-    return Axes(best.row, best.channel, bool(lying)), f"{order} ({reason}; roughness {rough[best]:.2f}{doubt})"
+    return Axes(best.row, best.channel, bool(transposed)), f"{order} ({reason}; roughness {rough[best]:.2f}{doubt})"

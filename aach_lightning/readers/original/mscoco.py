@@ -1,7 +1,6 @@
 """MS-COCO 2014 (Lin et al., ECCV 2014) from its official folders: one caption an image, 80 labels."""
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -145,19 +144,8 @@ def _find_part(root: str, part: str) -> _Part:
 
 
 def _read_part(part: _Part) -> tuple[dict[int, _Photo], set[str]]:
-    photos, names = _read_instances(part)
-    captions = _read_captions(part.captions)
-    if foreign := captions.keys() - photos.keys():
-        raise DataError(f"{part.captions}: image {min(foreign)} has a caption, but {part.instances} does not list it")
-    for number, found in captions.items():
-        photos[number].captions = found
-    return photos, names
-
-
-def _read_instances(part: _Part) -> tuple[dict[int, _Photo], set[str]]:
-    """Images with their labels, and all labels that there are."""
-    path = part.instances
-    content = _read_json(path)
+    """Images with their labels and captions, and all labels that there are."""
+    path, content = part.instances, _read_json(part.instances)
     photos: dict[int, _Photo] = {}
     for entry in _entries(content, "images", {"id": int, "file_name": str}, path):
         photos[entry["id"]] = _Photo(str(part.folder / relative_image(entry["file_name"], str(path))))
@@ -166,16 +154,12 @@ def _read_instances(part: _Part) -> tuple[dict[int, _Photo], set[str]]:
         if entry["image_id"] not in photos or entry["category_id"] not in names:
             raise DataError(f"{path}: an annotation names an image or a category that is not listed: {entry}")
         photos[entry["image_id"]].labels.add(names[entry["category_id"]])
-    return photos, set(names.values())
-
-
-def _read_captions(path: Path) -> dict[int, dict[int, str]]:
-    """Image number to caption number to caption."""
-    captions: dict[int, dict[int, str]] = defaultdict(dict)
-    required = {"id": int, "image_id": int, "caption": str}
+    path, required = part.captions, {"id": int, "image_id": int, "caption": str}
     for entry in _entries(_read_json(path), "annotations", required, path):
-        captions[entry["image_id"]][entry["id"]] = " ".join(entry["caption"].split())
-    return captions
+        if entry["image_id"] not in photos:
+            raise DataError(f"{path}: image {entry['image_id']} has a caption, but {part.instances} does not list it")
+        photos[entry["image_id"]].captions[entry["id"]] = " ".join(entry["caption"].split())
+    return photos, set(names.values())
 
 
 def _read_json(path: Path) -> Any:

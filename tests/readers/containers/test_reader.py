@@ -299,7 +299,7 @@ def test_text_lists(tmp_path: Path, read_pack: Any, square: Array, texts: Array,
 # ---- values ----
 
 
-def test_lying_pictures_are_set_upright(tmp_path: Path, read_pack: Any, square: Array, labels: Array) -> None:
+def test_transposed_pictures_are_set_upright(tmp_path: Path, read_pack: Any, square: Array, labels: Array) -> None:
     savemat(tmp_path / "pack.mat", {"images": square.transpose(0, 1, 3, 2), "tags": labels, "labels": labels})
     assert np.array_equal(read_pack(tmp_path / "pack.mat").images, square)
 

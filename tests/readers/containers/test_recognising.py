@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from aach_lightning.errors import DataError
-from aach_lightning.readers.containers.axes import Axes, choose_axes, is_lying, possible_axes, roughness
+from aach_lightning.readers.containers.axes import Axes, choose_axes, is_transposed, possible_axes, roughness
 from aach_lightning.readers.containers.files import open_variables
 from aach_lightning.readers.containers.part_rows import read_labels, read_matrix, read_rows
 from aach_lightning.readers.containers.reader import container_pairs
@@ -156,19 +156,19 @@ def test_three_pixels_wide_is_told_from_three_colours_by_the_pixels() -> None:
 def test_noise_is_no_picture() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 3, 16, 16)).astype(np.uint8)
     assert roughness(noise.astype(float)) == pytest.approx(1, abs=0.02)  # neighbours as unlike as any
-    assert is_lying(noise.astype(float)) is None
+    assert is_transposed(noise.astype(float)) is None
     assert "do not look like pictures" in choose_axes(variable(noise), [Axes(0, 0)])[1]
 
 
 @pytest.mark.skipif(not (FLICKR / "pairs.csv").is_file(), reason="the Flickr8k excerpt is not beside the repository")
-def test_real_photos_are_told_from_lying_ones() -> None:
+def test_real_photos_are_told_from_transposed_ones() -> None:
     with (FLICKR / "pairs.csv").open(newline="", encoding="utf-8") as file:
         rows = [row["image"] for row in csv.DictReader(file)][::32]
     photos = np.stack([np.asarray(Image.open(FLICKR / row).convert("RGB").resize((32, 32))) for row in rows])
     upright = photos.transpose(0, 3, 1, 2).astype(float)
     assert len(upright) == 249
-    assert is_lying(upright) is False
-    assert is_lying(upright.swapaxes(2, 3)) is True
+    assert is_transposed(upright) is False
+    assert is_transposed(upright.swapaxes(2, 3)) is True
     assert roughness(upright) < 0.9
     mixed = upright.reshape(len(upright), 3, -1)[:, :, np.random.default_rng(0).permutation(1024)]
     assert roughness(mixed.reshape(upright.shape)) > 0.9
