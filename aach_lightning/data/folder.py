@@ -4,12 +4,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aach_lightning.config.data import FolderConfig
 from aach_lightning.data.images import content_of, decode_files
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import text_vectors
+from aach_lightning.data.vocabulary import memberships
 from aach_lightning.errors import ConfigError, DataError
 
 COLUMNS = ("id", "image", "text", "labels")
@@ -46,10 +45,7 @@ def folder_pairs(*, cache: str, **options: Any) -> Pairs:
     kept = [texts[row] for row in decoded.keep]
     made = text_vectors(kept, words=config.words, vocabulary=config.vocabulary, encoder=config.encoder, cache=cache)
     label_names = tuple(sorted({label for row in labels for label in row}))
-    column = {label: position for position, label in enumerate(label_names)}
-    marks = np.zeros((len(kept), len(label_names)), dtype=np.uint8)
-    for position, row in enumerate(decoded.keep):
-        marks[position, [column[label] for label in labels[row]]] = 1
+    marks = memberships([labels[row] for row in decoded.keep], label_names)
     return decoded.pairs([ids[row] for row in decoded.keep], made, marks, label_names, kept)
 
 

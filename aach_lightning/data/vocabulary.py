@@ -69,9 +69,18 @@ def bag_of_words(texts: Sequence[str], words: Sequence[str]) -> NDArray[np.uint8
     Returns:
         uint8 in {0, 1}, N x D.
     """
-    column = {word: position for position, word in enumerate(words)}
-    vectors = np.zeros((len(texts), len(words)), dtype=np.uint8)
-    for row, text in enumerate(texts):
-        found = [column[word] for word in tokenize(text) if word in column]
-        vectors[row, found] = 1
-    return vectors
+    return memberships([tokenize(text) for text in texts], words)
+
+
+def memberships(rows: Sequence[Iterable[str]], names: Sequence[str]) -> NDArray[np.uint8]:
+    """Which of D names each of N rows has; others do not count: uint8 in {0, 1}, N x D.
+
+    Example:
+        >>> memberships([["sea", "dog"], []], ["dog", "cat"]).tolist()
+        [[1, 0], [0, 0]]
+    """
+    column = {name: position for position, name in enumerate(names)}
+    marks = np.zeros((len(rows), len(names)), dtype=np.uint8)
+    for row, found in enumerate(rows):
+        marks[row, [column[name] for name in found if name in column]] = 1
+    return marks

@@ -129,10 +129,7 @@ def choose_axes(variable: Variable, readings: Sequence[Axes]) -> tuple[Axes, str
     for letter in "WH" if transposed else "HW":
         letters[letters.index("")] = letter
     order = " x ".join(["N", *letters] if best.row == 0 else [*letters, "N"])
-    reason = (
-        "upright by its symmetry"
-        if transposed is not None
-        else "height before width by default: the pixels do not show it"
-    )
+    unknown = "height before width by default: the pixels do not show it"
+    reason = unknown if transposed is None else "upright by its symmetry"
     doubt = "; these do not look like pictures" if not rough[best] < 0.9 else ""
     return Axes(best.row, best.channel, bool(transposed)), f"{order} ({reason}; roughness {rough[best]:.2f}{doubt})"

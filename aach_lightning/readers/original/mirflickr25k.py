@@ -10,6 +10,7 @@ import numpy as np
 from aach_lightning.config.data import MirFlickrConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import TextVectors, text_vectors
+from aach_lightning.data.vocabulary import memberships
 from aach_lightning.errors import ConfigError, DataError
 from aach_lightning.readers.original.files import find_part, read_lines, read_words
 from aach_lightning.readers.original.listing import Count, Listing, listed_pairs
@@ -47,10 +48,7 @@ def mirflickr25k_pairs(*, cache: str, **options: Any) -> Pairs:
     numbers = sorted(tags)
     words = _frequent(tags.values(), config)
     row_of = {number: row for row, number in enumerate(numbers)}
-    column_of = {word: column for column, word in enumerate(words)}
-    texts = np.zeros((len(numbers), len(words)), dtype=np.uint8)
-    for row, number in enumerate(numbers):
-        texts[row, [column_of[tag] for tag in tags[number] if tag in column_of]] = 1
+    texts = memberships([tags[number] for number in numbers], words)
     labels = np.zeros((len(numbers), len(LABELS)), dtype=np.uint8)
     foreign: set[int] = set()
     for column, label in enumerate(LABELS):

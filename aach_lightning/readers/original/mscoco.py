@@ -12,6 +12,7 @@ import numpy as np
 from aach_lightning.config.data import CocoConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.data.texts import TextVectors, text_vectors
+from aach_lightning.data.vocabulary import memberships
 from aach_lightning.errors import DataError
 from aach_lightning.readers.original.files import find_part, relative_image
 from aach_lightning.readers.original.listing import Count, Listing, listed_pairs
@@ -75,15 +76,11 @@ def _parse(root: str, parts: Sequence[_Part], caption_seed: int) -> Listing:
     labelled = {number: photo for number, photo in photos.items() if photo.labels}
     captioned = {number: photo for number, photo in labelled.items() if photo.captions}
     columns = tuple(sorted(label_names))
-    column_of = {label: column for column, label in enumerate(columns)}
-    labels = np.zeros((len(captioned), len(columns)), dtype=np.uint8)
-    for row, photo in enumerate(captioned.values()):
-        labels[row, [column_of[label] for label in photo.labels]] = 1
     return Listing(
         names=[PurePosixPath(photo.file).stem for photo in captioned.values()],
         files=[photo.file for photo in captioned.values()],
         texts=TextVectors(np.zeros((len(captioned), 0), np.uint8), (), 0.0, 1.0),
-        labels=labels,
+        labels=memberships([photo.labels for photo in captioned.values()], columns),
         label_names=columns,
         captions=[choose_caption(photo.captions, number, caption_seed) for number, photo in captioned.items()],
         counts=[
