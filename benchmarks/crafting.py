@@ -40,8 +40,8 @@ from aach_lightning.perturbations.diversity import InputDiversity
 from aach_lightning.perturbations.gradient import GradientRule
 from aach_lightning.perturbations.space import Space
 from aach_lightning.perturbations.step import SignMomentum, Step
-from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.checkpoints import load_state_dict_file
+from aach_lightning.runtime.processes import keep_freed_memory
 from aach_lightning.runtime.trainer import make_trainer
 from aach_lightning.zoo.image_conv import convolve_image
 

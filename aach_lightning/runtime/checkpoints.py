@@ -76,19 +76,10 @@ def load_state_dict_file(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If the file is missing, truncated, holds pickled objects, or is no dict of tensors.
     """
-    content = _load(path)
+    content = load_torch_file(path)
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise CheckpointError(f"{path} holds {type(content).__name__}, not a dict of tensors (a state_dict)")
     return {str(name): tensor for name, tensor in content.items()}
-
-
-def load_torch_file(path: Path) -> Any:
-    """Read a torch file of tensors and plain values in any nesting, without running any code in it (`weights_only`).
-
-    Raises:
-        CheckpointError: If the file is missing, truncated, or holds pickled objects.
-    """
-    return _load(path)
 
 
 def load_lightning_checkpoint(path: Path) -> dict[str, Any]:
@@ -97,13 +88,18 @@ def load_lightning_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is missing, truncated, or holds pickled objects.
     """
-    content = _load(path)
+    content = load_torch_file(path)
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path} is not a Lightning checkpoint: it has no 'state_dict'")
     return content
 
 
-def _load(path: Path) -> Any:
+def load_torch_file(path: Path) -> Any:
+    """Read a torch file of tensors and plain values in any nesting, without running any code in it (`weights_only`).
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, or holds pickled objects.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost on its way."""
+"""Ctrl-C that no library swallows, and SIGTERM as it was before Lightning took it."""
 
 import signal
 import threading
@@ -40,26 +40,30 @@ def _remember(number: int, frame: FrameType | None) -> None:
 class RaiseAgain(Callback):
     """Raises a KeyboardInterrupt that was swallowed, after the next batch."""
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Look after each batch of training."""
-        _raise_again()
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        """Look after each batch of training and of prediction."""
+        if _asked.is_set():
+            _asked.clear()
+            raise KeyboardInterrupt
 
-    def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Look after each batch of prediction."""
-        _raise_again()
+    on_predict_batch_end = on_train_batch_end
 
 
-def _raise_again() -> None:
-    if _asked.is_set():
-        _asked.clear()
-        raise KeyboardInterrupt
+class PlainTermination(Callback):
+    """Puts back what SIGTERM did before Lightning took it.
+
+    Lightning would end training after a batch with exit status 0, go on with predicting, and wait for the other
+    processes, which may not have got the signal. What is finished lies in the store: a process can die at once, or do
+    what a cluster's launcher has set up.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Remember, before Lightning registers its own."""
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put it back."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+    on_predict_start = on_train_start

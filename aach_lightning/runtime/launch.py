@@ -21,10 +21,9 @@ from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: 
 from aach_lightning.config.schema import RunConfig, TrainerConfig
 from aach_lightning.errors import AachError, ConfigError, is_reported
 from aach_lightning.runtime import ranks
-from aach_lightning.runtime.allocator import keep_freed_memory
 from aach_lightning.runtime.failures import keep_failure
 from aach_lightning.runtime.files import digest_json
-from aach_lightning.runtime.processes import follow_parent, spawning
+from aach_lightning.runtime.processes import follow_parent, keep_freed_memory, spawning
 
 Main = Callable[[RunConfig], None]
 

@@ -36,10 +36,12 @@ class Throughput(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
-        self._begin()
+        self._items, self._start = 0, time.perf_counter()
+
+    on_predict_start = on_train_epoch_start
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Count a batch."""
         self._count(trainer, batch, trainer.is_last_batch)
@@ -50,18 +52,8 @@ class Throughput(Callback):
         pl_module.log(f"{stage}/images_per_second", self.items_per_second, sync_dist=True, batch_size=1)
         pl_module.log(f"{stage}/peak_memory_mib", self.peak_memory_mib, sync_dist=True, reduce_fx="max", batch_size=1)
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count anew."""
-        self._begin()
-
     def on_predict_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
     ) -> None:
         """Count a batch."""
         self._count(trainer, batch, True)
@@ -70,9 +62,6 @@ class Throughput(Callback):
         """Of a prediction of `steps` steps an item: `item_steps_per_second`; on a GPU `gpu_peak_memory_mib` too."""
         found = {"item_steps_per_second": round(steps * self.items_per_second, 1)}
         return found | ({"gpu_peak_memory_mib": round(self.peak_memory_mib, 1)} if self._gpu else {})
-
-    def _begin(self) -> None:
-        self._items, self._start = 0, time.perf_counter()
 
     def _count(self, trainer: pl.Trainer, batch: Any, last: bool) -> None:
         self._items += len(cast(Sized, batch))

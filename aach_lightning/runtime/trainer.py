@@ -1,15 +1,13 @@
 """Lightning's Trainer as every stage here uses it: epochs that resume exactly, checkpoints that are what they claim."""
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
@@ -20,7 +18,7 @@ from aach_lightning.errors import CheckpointError, ConfigError
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import AtomicCheckpoints, load_lightning_checkpoint
 from aach_lightning.runtime.curves import CurvesInCheckpoint
-from aach_lightning.runtime.interrupts import RaiseAgain
+from aach_lightning.runtime.interrupts import PlainTermination, RaiseAgain
 from aach_lightning.runtime.progress import StageProgress
 from aach_lightning.runtime.seeding import derive_seed
 from aach_lightning.runtime.throughput import Throughput
@@ -53,27 +51,7 @@ class ReseedEachEpoch(Callback):
         torch.manual_seed(derive_seed(self.seed, "epoch", trainer.current_epoch))
 
 
-class _PlainTermination(Callback):
-    """Puts back what SIGTERM did before Lightning took it.
-
-    Lightning would end training after a batch with exit status 0, go on with predicting, and wait for the other
-    processes, which may not have got the signal. What is finished lies in the store: a process can die at once, or do
-    what a cluster's launcher has set up.
-    """
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Remember, before Lightning registers its own."""
-        self.handler = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put it back."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self.handler)
-
-    on_predict_start = on_train_start
-
-
-class _Joined(ClusterEnvironment):
+class _Joined(LightningEnvironment):
     """Tells Lightning that the processes of this run exist and have found each other.
 
     A single process gets it too: in a job of SLURM Lightning would count the processes of the allocation, and answer
@@ -81,27 +59,10 @@ class _Joined(ClusterEnvironment):
     """
 
     creates_processes_externally = True
-    main_address = "127.0.0.1"
-    main_port = 0
 
-    @staticmethod
-    def detect() -> bool:
-        """Never asked for: it is given to the Trainer."""
-        return False
-
-    def world_size(self) -> int:
-        """Number of processes."""
-        return ranks.size()
-
-    def set_world_size(self, size: int) -> None:
-        """It is known already."""
-
-    def global_rank(self) -> int:
-        """Number of this process."""
-        return ranks.rank()
-
-    def set_global_rank(self, rank: int) -> None:
-        """It is known already."""
+    def __init__(self, devices: int) -> None:
+        super().__init__()
+        self.devices = devices
 
     def local_rank(self) -> int:
         """Number of this process on its machine."""
@@ -111,9 +72,8 @@ class _Joined(ClusterEnvironment):
         """Number of this machine."""
         return ranks.rank() // self.devices
 
-    def __init__(self, devices: int) -> None:
-        super().__init__()
-        self.devices = devices
+    def teardown(self) -> None:
+        """The environment stays as the launcher has made it."""
 
 
 def compute_device(config: TrainerConfig) -> torch.device:
@@ -171,7 +131,7 @@ def make_trainer(
             callbacks=[
                 StageProgress(description),
                 Throughput(),
-                _PlainTermination(),
+                PlainTermination(),
                 RaiseAgain(),
                 CurvesInCheckpoint(logger),
                 *callbacks,

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COUNT = """
 import resource, sys
-from aach_lightning.runtime.allocator import keep_freed_memory
+from aach_lightning.runtime.processes import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 import torch
 
@@ -49,13 +49,13 @@ def test_the_environment_decides_first(environment: dict[str, str]) -> None:
 
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from aach_lightning.runtime import allocator
+    from aach_lightning.runtime import processes
 
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert allocator.keep_freed_memory() is False
+    assert processes.keep_freed_memory() is False
     monkeypatch.setattr(sys, "platform", "linux")
     for name in list(os.environ):
         if name.startswith(("MALLOC_", "GLIBC_TUNABLES")):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())  # a C library without mallopt
-    assert allocator.keep_freed_memory() is False
+    monkeypatch.setattr(processes.ctypes, "CDLL", lambda name: object())  # a C library without mallopt
+    assert processes.keep_freed_memory() is False
