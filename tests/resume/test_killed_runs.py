@@ -50,6 +50,7 @@ MOMENTS = (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork"),
     pytest.mark.timeout(600),
 ]

@@ -29,6 +29,7 @@ MOMENTS: dict[tuple[str, ...], tuple[tuple[str | None, int], ...]] = {
 }
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that can fork"),
     pytest.mark.timeout(600),
 ]
