@@ -19,8 +19,7 @@ from aach_lightning.targets.index import CodeIndex
 
 def held_out_rows(split: Split, limit: int, seed: int) -> NDArray[np.int64]:
     """Database rows outside the train part, from which no attacker's pairs come; may be empty."""
-    outside = np.setdiff1d(split.database, split.train)
-    return numpy_generator(seed, "held_out").permutation(outside)[:limit]
+    return numpy_generator(seed, "held_out").permutation(split.outside)[:limit]
 
 
 def agreement(experiment: Experiment, surrogate: Artifact, index: CodeIndex) -> dict[str, float]:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -15,12 +14,12 @@ from aach_lightning.config.choices import Selection
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import budget_order
 from aach_lightning.errors import ConfigError
-from aach_lightning.networks.hashing import Encoder, HashingNetwork
-from aach_lightning.networks.inference import encode_images, relax_pairs
+from aach_lightning.networks.hashing import HashingNetwork
+from aach_lightning.networks.inference import relax_pairs
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.files import write_json
 from aach_lightning.runtime.seeding import numpy_generator
-from aach_lightning.surrogates.networks import build_surrogate
+from aach_lightning.surrogates.networks import build_surrogate, read_features
 from aach_lightning.surrogates.selection import least_certain, spread_out
 
 ROWS = "rows.json"
@@ -74,10 +73,7 @@ def selected_rows(experiment: Experiment, folder: Path, learner: Callable[[], Ha
 
 def _covering(experiment: Experiment) -> NDArray[np.int64]:
     pool = budget_order(experiment.split, experiment.config.seed)
-    halves = [cast(Encoder, member.image) for member in build_surrogate(experiment).members]
-    read = [
-        encode_images(half, experiment.pairs, pool, "surrogate reads the pool", experiment.device) for half in halves
-    ]
+    read = read_features(build_surrogate(experiment), experiment, pool, "surrogate reads the pool")
     features = torch.cat([F.normalize(part, dim=1) for part in read], dim=1)
     chosen: NDArray[np.int64] = pool[spread_out(features, experiment.config.budget.pairs).numpy()]
     return chosen

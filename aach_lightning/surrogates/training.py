@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from aach_lightning.config.choices import Selection, Supervision
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.splits import gallery_rows
-from aach_lightning.networks.hashing import Encoder, HashingNetwork
-from aach_lightning.networks.inference import encode_images
+from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.networks.sharing import check_shareable
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_tensors, load_weights, save_tensors
@@ -27,7 +26,7 @@ from aach_lightning.runtime.trainer import ReseedEachEpoch, checkpoint_callbacks
 from aach_lightning.surrogates.datamodule import MinedDataModule, PublicDataModule, SurrogateDataModule
 from aach_lightning.surrogates.listed import ListedDataModule
 from aach_lightning.surrogates.module import SurrogateModule
-from aach_lightning.surrogates.networks import build_surrogate, reads_features
+from aach_lightning.surrogates.networks import build_surrogate, read_features, reads_features
 from aach_lightning.surrogates.queries import first_round, public_rows, selected_rows
 from aach_lightning.targets.blackbox import BlackBox
 
@@ -134,10 +133,8 @@ def _train(
     module = SurrogateModule(network, surrogate, config.seed)
     features = None
     if reads_features(network) and not module.augmentation.active and not module.adversary.active:
-        halves, seen = [cast(Encoder, member.image) for member in network.members], np.concatenate([rows, gallery])
-        device, description = experiment.device, "surrogate reads the images"
-        read = [encode_images(half, experiment.pairs, seen, description, device) for half in halves]
-        features = torch.cat(read, dim=1)
+        seen = np.concatenate([rows, gallery])
+        features = torch.cat(read_features(network, experiment, seen, "surrogate reads the images"), dim=1)
         module.network = network.on_features()
     asks = surrogate.learns_from is Supervision.codes
     data: MinedDataModule

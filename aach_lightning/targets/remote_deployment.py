@@ -26,7 +26,7 @@ from aach_lightning.targets.remote import HttpTarget, open_remote
 
 
 class RemoteDeployment(Deployment):
-    """A service behind a URL. Of it there is nothing but an index of codes, and no defence that could be put before it.
+    """A service behind a URL. Of it there is nothing but an index of codes; a defence is the service's own business.
 
     The whole collection is sent once, and counted as `index_items`. This stands for the database that the service has
     hashed itself; no attacker pays for it or sees it. The key is that of the weights that the service names, so that
@@ -51,10 +51,6 @@ class RemoteDeployment(Deployment):
             ConfigError: If the service is made for other sizes or words than the data.
             TargetError: If it does not answer.
         """
-        return self._artifact
-
-    def ensure(self) -> Artifact:
-        """The same: a defence is the service's own business."""
         return self._artifact
 
     def network(self, artifact: Artifact) -> HashingNetwork:
