@@ -55,6 +55,23 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "data_hash": ("string", "of the data set"),
     "split_hash": ("string", "of the split"),
 }
+# Where the columns that all rows of a result share are found in it.
+_SHARED = {
+    "data": "data.name",
+    "target": "config.target.name",
+    "code_length": "config.target.code_length",
+    "attack": "config.attack.name",
+    "data_pairs": "data.pairs",
+    "train_pairs": "data.train",
+    "database_pairs": "data.database",
+    "attacked": "data.attacked",
+    "seed": "seed",
+    "budget_pairs": "config.budget.pairs",
+    "epsilon": "config.attack.epsilon",
+    "text_epsilon": "config.attack.text_epsilon",
+    "data_hash": "data.hash",
+    "split_hash": "data.split_hash",
+}
 NEEDED = ("data", "direction", "query", "seed", "budget_pairs", "epsilon", "text_epsilon", "map", "data_hash")
 _NETS = ("image_net", "text_net")
 _LEAVES: dict[str, type[Any] | tuple[type[Any], ...]] = {
@@ -92,29 +109,16 @@ def rows_of(path: str, result: Result) -> list[dict[str, Any]]:
     Raises:
         DataError: If a value that the table needs is missing, one has another type than its column, or there is no row.
     """
-    flat, data = flatten(result.config), result.data
+    flat = flatten({"config": result.config, "data": result.data, "seed": result.seed})
+    nets = {f"{who}_{net}": _backbones(flat, f"config.{who}", net) for who in ("target", "surrogate") for net in _NETS}
     shared = {
+        **{name: flat.get(key) for name, key in _SHARED.items()},
+        **nets,
         "run": identity(result),
         "path": path,
-        "data": data.get("name"),
-        "target": flat.get("target.name"),
-        "code_length": flat.get("target.code_length"),
-        **{f"{who}_{net}": _backbone(flat, f"{who}.{net}") for who in ("target", "surrogate") for net in _NETS},
-        "surrogate_image_net": _members(flat),
-        "attack": flat.get("attack.name"),
-        "protocol": data.get("protocol", flat.get("split.name")),
-        "data_pairs": data.get("pairs"),
-        "query_pairs": data.get("query", flat.get("split.query")),
-        "train_pairs": data.get("train"),
-        "database_pairs": data.get("database"),
-        "attacked": data.get("attacked"),
-        "seed": result.seed,
-        "budget_pairs": flat.get("budget.pairs"),
-        "epsilon": flat.get("attack.epsilon"),
-        "text_epsilon": flat.get("attack.text_epsilon"),
+        "protocol": flat.get("data.protocol", flat.get("config.split.name")),
+        "query_pairs": flat.get("data.query", flat.get("config.split.query")),
         "seconds": sum(cost.get("seconds", 0.0) for cost in result.stages.values()),
-        "data_hash": data.get("hash"),
-        "split_hash": data.get("split_hash"),
     }
     stages = {
         encodable(f"seconds.{name.replace(' ', '_')}"): cost.get("seconds") for name, cost in result.stages.items()
@@ -131,22 +135,20 @@ def rows_of(path: str, result: Result) -> list[dict[str, Any]]:
     return rows
 
 
-def _members(flat: Mapping[str, Any]) -> str | None:
-    """The image nets of the surrogate: the first, and those that are averaged with it."""
-    start = "surrogate.members."
-    names = dict.fromkeys(key.removeprefix(start).split(".")[0] for key in flat if key.startswith(start))
-    parts = [_backbone(flat, part) for part in ("surrogate.image_net", *(f"{start}{name}" for name in names))]
-    return " + ".join(part for part in parts if part is not None) or None
-
-
-def _backbone(flat: Mapping[str, Any], part: str) -> str | None:
-    start = f"{part}.backbone."
-    values = {key.removeprefix(start): value for key, value in flat.items() if key.startswith(start)}
-    name = values.pop("_target_", None)
-    if not isinstance(name, str):
-        return None
-    arguments = [f"{key}={value}" for key, value in values.items() if value is not None]
-    return name.rpartition(".")[2] + (f"({', '.join(arguments)})" if arguments else "")
+def _backbones(flat: Mapping[str, Any], part: str, net: str) -> str | None:
+    """The networks of a modality, with their arguments: of a surrogate also the image nets averaged with the first."""
+    starts = [f"{part}.{net}.backbone."]
+    if net == "image_net":
+        members = [key.split(".backbone.")[0] for key in flat if key.startswith(f"{part}.members.")]
+        starts += [f"{member}.backbone." for member in dict.fromkeys(members)]
+    said = []
+    for start in starts:
+        values = {key.removeprefix(start): value for key, value in flat.items() if key.startswith(start)}
+        name = values.pop("_target_", None)
+        if isinstance(name, str):
+            arguments = ", ".join(f"{key}={value}" for key, value in values.items() if value is not None)
+            said.append(name.rpartition(".")[2] + (f"({arguments})" if arguments else ""))
+    return " + ".join(said) or None
 
 
 def _check(path: str, values: Mapping[str, Any]) -> None:

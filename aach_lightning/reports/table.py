@@ -1,6 +1,6 @@
 """A result as a table in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,19 @@ from rich.table import Table
 from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.reports.frame import flatten
 from aach_lightning.reports.naming import defences
+from aach_lightning.reports.sheet import cell
 
 NAMES = {"clean": "clean", "noise": "random noise", "white_box": "white-box bound"}
 DIRECTIONS = {"I2T": "image→text", "T2I": "text→image"}
-_NUMBERS = ("MAP", "drop", "of bound", "bits", "RMS", "PSNR", "SSIM", "needs")
+_NUMBERS = {  # header: field of a row and its format
+    "MAP": ("map", ".3f"),
+    "drop": ("drop", "+.3f"),
+    "of bound": ("share_of_white_box", ".0%"),
+    "bits": ("distance", ".1f"),
+    "RMS": ("rms", ".3f"),
+    "PSNR": ("psnr", ".1f"),
+    "SSIM": ("ssim", ".2f"),
+}
 
 
 def result_table(result: Result) -> Table:
@@ -37,7 +46,7 @@ def result_table(result: Result) -> Table:
         show_edge=False,
     )
     table.add_column("query", overflow="fold")
-    for column in _NUMBERS:
+    for column in (*_NUMBERS, "needs"):
         table.add_column(column, justify="right", no_wrap=True)
     for direction, label in DIRECTIONS.items():
         rows = [row for row in result.rows if row.direction == direction]
@@ -47,11 +56,11 @@ def result_table(result: Result) -> Table:
         bound = f"ε {epsilon * 255:.3g}/255" if direction == "I2T" else f"ε {epsilon:.3g}"
         if any(row.words is not None for row in rows):
             bound = f"{epsilon:.0f} word{'' if epsilon == 1 else 's'}"
-        table.add_row(f"[bold]{label}, {bound}[/]", *[""] * len(_NUMBERS))
+        table.add_row(f"[bold]{label}, {bound}[/]", *[""] * (len(_NUMBERS) + 1))
         for row in rows:
             table.add_row(f"  {NAMES.get(row.query) or escape(_paid(config['attack']['name'], row))}", *_cells(row))
         chance = f"{result.chance[direction]:.3f}"
-        table.add_row("  chance", chance, *[""] * (len(_NUMBERS) - 1), style="dim", end_section=True)
+        table.add_row("  chance", chance, *[""] * len(_NUMBERS), style="dim", end_section=True)
     return table
 
 
@@ -66,18 +75,9 @@ def _defences(config: Mapping[str, Any]) -> str:
 
 def _cells(row: Row) -> list[str]:
     if row.query == "clean":
-        return [f"{row.map:.3f}", *[""] * (len(_NUMBERS) - 1)]
-    share = "" if row.share_of_white_box is None else f"{row.share_of_white_box:.0%}"
-    return [
-        f"{row.map:.3f}",
-        f"{row.drop:+.3f}",
-        share,
-        f"{row.distance:.1f}",
-        f"{row.rms:.3f}",
-        "" if row.psnr is None else f"{row.psnr:.1f}",
-        "" if row.ssim is None else f"{row.ssim:.2f}",
-        row.needs + (", labels" if row.labels else ""),
-    ]
+        return [f"{row.map:.3f}", *[""] * len(_NUMBERS)]
+    numbers = [cell(getattr(row, name), form).text for name, form in _NUMBERS.values()]
+    return [*numbers, row.needs + (", labels" if row.labels else "")]
 
 
 def _paid(attack: str, row: Row) -> str:
@@ -88,43 +88,42 @@ def _paid(attack: str, row: Row) -> str:
     return f"{attack.upper()}, M = {row.pairs_queried}" + (f" + {row.items_queried}" if row.items_queried else "")
 
 
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A small table whose first column names the rows."""
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
 def targeted_table(result: Result) -> Table:
     """MAP where relevant is what the attacker wants to be found: the higher, the better for the attacker."""
-    table = Table(title="targeted MAP", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("query")
     directions = [direction for direction in DIRECTIONS if f"{direction}_targeted" in result.chance]
-    for direction in directions:
-        table.add_column(DIRECTIONS[direction], justify="right")
     found: dict[tuple[str, str], float | None] = {(row.direction, row.query): row.targeted_map for row in result.rows}
-    for query in dict.fromkeys(row.query for row in result.rows):
-        values = [found.get((direction, query)) for direction in directions]
-        name = NAMES.get(query) or result.config["attack"]["name"].upper()
-        table.add_row(escape(name), *("" if value is None else f"{value:.3f}" for value in values))
-    table.add_row("chance", *(f"{result.chance[f'{direction}_targeted']:.3f}" for direction in directions), style="dim")
-    return table
+    names = {row.query: NAMES.get(row.query, result.config["attack"]["name"].upper()) for row in result.rows}
+    rows = [
+        [name, *(cell(found.get((direction, query)), ".3f").text for direction in directions)]
+        for query, name in names.items()
+    ]
+    rows.append(["chance", *(f"{result.chance[f'{direction}_targeted']:.3f}" for direction in directions)])
+    return _table("targeted MAP", ["query", *(DIRECTIONS[direction] for direction in directions)], rows)
 
 
 def stage_table(result: Result) -> Table:
     """Seconds and peak memory of each stage."""
-    table = Table(title="cost", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage")
-    for column in ("seconds", "peak memory"):
-        table.add_column(column, justify="right")
-    for name, cost in result.stages.items():
-        table.add_row(name, f"{cost['seconds']:.1f}", f"{cost['peak_memory_mib']:,.0f} MiB")
-    return table
+    rows = [
+        (name, f"{cost['seconds']:.1f}", f"{cost['peak_memory_mib']:,.0f} MiB") for name, cost in result.stages.items()
+    ]
+    return _table("cost", ("stage", "seconds", "peak memory"), rows)
 
 
 def show_report(stage: str, report: Mapping[str, Any], folder: Path, console: Console) -> None:
     """Print what a trained stage says of itself, and where it lies."""
-    table = Table(title=stage)
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    for name, value in report.items():
-        for part, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-            text = f"{number:.3f}" if isinstance(number, float) else escape(str(number))
-            table.add_row(f"{name} {part}".strip().replace("_", " "), text)
-    console.print(table)
+    said = {name.replace(".", " ").replace("_", " "): value for name, value in flatten(report).items()}
+    rows = [(name, f"{value:.3f}" if isinstance(value, float) else str(value)) for name, value in said.items()]
+    console.print(_table(stage, ("measure", "value"), rows))
     console.print(f"{stage}: {folder}", markup=False, soft_wrap=True)
 
 

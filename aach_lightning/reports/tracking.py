@@ -12,6 +12,7 @@ from aach_lightning.config.schema import LoggerConfig, RunConfig
 from aach_lightning.evaluation.gallery import Exhibit, Found
 from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.reports.exhibits import to_pixels
+from aach_lightning.reports.frame import flatten
 from aach_lightning.runtime.files import digest_json
 from aach_lightning.runtime.loggers import log_outcome
 from aach_lightning.runtime.run import sweep_name, sweep_overrides
@@ -81,20 +82,14 @@ def _result_numbers(result: Result) -> dict[str, float]:
     return _numbers({"result": measured, "queries": result.queries, "report": reports})
 
 
-def _numbers(tree: Mapping[str, Any], before: str = "") -> dict[str, float]:
+def _numbers(tree: Mapping[str, Any]) -> dict[str, float]:
     """Numbers of nested dicts by their path; W&B makes sections of paths."""
-    found: dict[str, float] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= _numbers(value, f"{before}{key}/")
-        elif isinstance(value, int | float):
-            found[before + key] = value
-    return found
+    flat = flatten(tree)
+    return {key.replace(".", "/"): value for key, value in flat.items() if isinstance(value, int | float)}
 
 
 def _row_table(rows: Sequence[Row]) -> Table:
-    columns = [field.name for field in fields(Row)]
-    return Table(columns, [[getattr(row, column) for column in columns] for row in rows])
+    return Table([field.name for field in fields(Row)], [list(asdict(row).values()) for row in rows])
 
 
 def _gallery_table(exhibits: Sequence[Exhibit], epsilon: float) -> Table:

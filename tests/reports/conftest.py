@@ -1,16 +1,19 @@
 """Results by hand: a run is what a test says it measured, with an ordinary configuration around it."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from aach_lightning.evaluation.card import Card
 from aach_lightning.evaluation.result import Result, Row
 from aach_lightning.reports.build import build
+from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
+from aach_lightning.reports.summary import summarise
 from tests.reports.page_folder import fill
 
 CONFIG: dict[str, Any] = {
@@ -132,6 +135,16 @@ def write_sweep(folder: Path, task: list[str], sweeper: str = "basic_sweeper.Bas
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+
+
+def frame_of(results: Sequence[Result]) -> pd.DataFrame:
+    """The table of runs that no file holds."""
+    rows = [row for number, result in enumerate(results) for row in rows_of(f"{number}/result.json", result)]
+    return to_frame(rows, {identity(result): flatten(result.config) for result in results})
+
+
+def summary_of(results: Sequence[Result], over: Sequence[str] = ("seed",)) -> pd.DataFrame:
+    return summarise(frame_of(results), over)
 
 
 @pytest.fixture

@@ -5,22 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.curves import MOST_BLOCKS, draw_curves
 from aach_lightning.reports.figure import ordered_colours, save_figure
-from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
-from aach_lightning.reports.summary import summarise
+from tests.reports.conftest import summary_of
 
 Make = Callable[..., Result]
 MAPS = {"I2T clean": 0.8, "I2T noise": 0.78, "I2T white_box": 0.3, "T2I clean": 0.75, "T2I noise": 0.74}
-
-
-def summary_of(results: Sequence[Result]) -> pd.DataFrame:
-    rows = [row for number, result in enumerate(results) for row in rows_of(str(number), result)]
-    return summarise(to_frame(rows, {identity(result): flatten(result.config) for result in results}))
 
 
 def grid(

@@ -7,18 +7,14 @@ import pytest
 
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.frame import COLUMNS, flatten, identity, rows_of, to_frame, varying
+from tests.reports.conftest import frame_of
 
 Make = Callable[..., Result]
 MAPS = {"I2T clean": 0.8, "I2T noise": 0.78, "I2T attack": 0.5, "T2I clean": 0.7, "T2I attack": 0.6}
 
 
-def frame_of(*results: Result) -> pd.DataFrame:
-    rows = [row for number, result in enumerate(results) for row in rows_of(f"{number}/result.json", result)]
-    return to_frame(rows, {identity(result): flatten(result.config) for result in results})
-
-
 def test_one_row_for_each_direction_and_query(run: Make) -> None:
-    frame = frame_of(run(MAPS), run(MAPS, seed=1))
+    frame = frame_of([run(MAPS), run(MAPS, seed=1)])
     found = list(zip(frame["path"], frame["direction"], frame["query"], frame["map"], strict=True))
     assert found == [(f"{n}/result.json", *key.split(), value) for n in (0, 1) for key, value in MAPS.items()]
     assert frame.groupby("path")["run"].nunique().tolist() == [1, 1]
@@ -26,7 +22,7 @@ def test_one_row_for_each_direction_and_query(run: Make) -> None:
 
 
 def test_the_fixed_columns_of_a_row(run: Make) -> None:
-    frame = frame_of(run(MAPS, seed=3, budget__pairs=40))
+    frame = frame_of([run(MAPS, seed=3, budget__pairs=40)])
     assert list(frame.columns) == [*COLUMNS, "seconds.data", "seconds.attack_image"]
     row = frame[(frame["direction"] == "I2T") & (frame["query"] == "attack")].iloc[0].to_dict()
     assert math.isnan(row.pop("words"))
@@ -84,22 +80,24 @@ def test_what_a_result_does_not_say_is_missing(run: Make) -> None:
     result = run(target={}, surrogate={}, split={}, data={"pairs": None})
     result.chance.clear()
     result.stages.clear()
-    frame = frame_of(result)
+    frame = frame_of([result])
     absent = ("target", "code_length", "target_image_net", "surrogate_text_net", "query_pairs", "data_pairs", "chance")
     assert frame[list(absent)].isna().all(axis=None)
     assert frame["seconds"].tolist() == [0.0, 0.0]
 
 
 def test_sizes_that_the_run_found_count_before_those_that_were_asked_for(run: Make) -> None:
-    assert frame_of(run(split__query=None, data={"query": 2000}))["query_pairs"].tolist() == [2000, 2000]
+    assert frame_of([run(split__query=None, data={"query": 2000})])["query_pairs"].tolist() == [2000, 2000]
 
 
 def test_keys_that_vary_become_columns(run: Make) -> None:
     frame = frame_of(
-        run(seed=0, attack__norm="linf", attack__flag=True, attack__weight=None, attack__steps=3),
-        run(seed=1, attack__norm="l2", attack__flag=False, attack__weight=0.5, attack__steps=3),
-        run(seed=1, attack__flag=True, attack__weight=2, attack__steps=3, attack__sizes=[1, 2], attack__mixed="a"),
-        run(seed=2, attack__flag=True, attack__weight=2, attack__steps=3, attack__sizes=[3], attack__mixed=7),
+        [
+            run(seed=0, attack__norm="linf", attack__flag=True, attack__weight=None, attack__steps=3),
+            run(seed=1, attack__norm="l2", attack__flag=False, attack__weight=0.5, attack__steps=3),
+            run(seed=1, attack__flag=True, attack__weight=2, attack__steps=3, attack__sizes=[1, 2], attack__mixed="a"),
+            run(seed=2, attack__flag=True, attack__weight=2, attack__steps=3, attack__sizes=[3], attack__mixed=7),
+        ]
     )
     first = frame[frame["query"] == "attack"].set_index("path")
     expected: dict[str, tuple[str, list[Any]]] = {
@@ -146,6 +144,6 @@ def test_undecodable_names_become_text_that_can_be_written(run: Make) -> None:
 def test_all_image_nets_of_an_ensemble_are_named(run: Make) -> None:
     backbones = [{"_target_": "networks.EfficientNetLite", "variant": variant} for variant in (1, 2)]
     members = {name: {"backbone": backbone} for name, backbone in zip(("second", "a"), backbones, strict=True)}
-    frame = frame_of(run(surrogate__members=members))
+    frame = frame_of([run(surrogate__members=members)])
     named = "SmallCNN + EfficientNetLite(variant=1) + EfficientNetLite(variant=2)"
     assert set(frame["surrogate_image_net"]) == {named}

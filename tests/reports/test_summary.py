@@ -11,17 +11,13 @@ import pytest
 from aach_lightning.errors import ConfigError
 from aach_lightning.evaluation.result import Result
 from aach_lightning.reports.aggregate import half_width
-from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
+from aach_lightning.reports.frame import flatten
 from aach_lightning.reports.naming import block_keys, replicate_keys
 from aach_lightning.reports.summary import summarise
+from tests.reports.conftest import frame_of
 
 Make = Callable[..., Result]
 T = {1: 12.706205, 2: 4.302653, 3: 3.182446, 4: 2.776445, 9: 2.262157, 29: 2.045230}  # 0.975 quantiles, from a table
-
-
-def frame_of(results: Sequence[Result]) -> pd.DataFrame:
-    rows = [row for number, result in enumerate(results) for row in rows_of(str(number), result)]
-    return to_frame(rows, {identity(result): flatten(result.config) for result in results})
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:

@@ -8,16 +8,10 @@ import pytest
 from rich.console import Console
 
 from aach_lightning.evaluation.result import Result
-from aach_lightning.reports.frame import flatten, identity, rows_of, to_frame
-from aach_lightning.reports.summary import summarise
 from aach_lightning.reports.summary_table import show_summary
+from tests.reports.conftest import summary_of
 
 Make = Callable[..., Result]
-
-
-def summary_of(results: Sequence[Result], over: Sequence[str] = ("seed",)) -> pd.DataFrame:
-    rows = [row for number, result in enumerate(results) for row in rows_of(str(number), result)]
-    return summarise(to_frame(rows, {identity(result): flatten(result.config) for result in results}), over)
 
 
 def shown(summary: pd.DataFrame, over: Sequence[str] = ("seed",), width: int = 80) -> list[str]:

@@ -4,11 +4,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from aach_lightning.reports.figure import BLUE, GREY, INK, VERMILION, Axes, Figure, drawable, legend, new_panel
+from aach_lightning.reports.figure import BLUE, GREY, INK, PALETTE, VERMILION, Axes, Figure, drawable, legend, new_panel
 from aach_lightning.reports.table import DIRECTIONS
 
 WIDTH, HEIGHT = 4.8, 3.6  # inches: readable on a phone
-NEEDS = {"nothing": (GREY, "o"), "codes": (BLUE, "s"), "weights": (VERMILION, "D")}
+NEEDS = {  # of the target: colour and marker
+    "nothing": (GREY, "o"),
+    "top k": (PALETTE[2], "v"),
+    "ranks": (PALETTE[3], "^"),
+    "codes": (BLUE, "s"),
+    "weights": (VERMILION, "D"),
+}
 COLOURS = {"clean": INK, "chance": GREY, "noise": GREY, "white_box": INK}  # of references
 _LONGEST = 30
 
