@@ -12,9 +12,6 @@ import urllib3
 from torch import Tensor
 
 from aach_lightning.config.serving import LimitsConfig, ServingConfig
-
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
 from aach_lightning.serving.accounts import Accounts
 from aach_lightning.serving.app import make_app
 from aach_lightning.serving.serve import bind, make_server
@@ -79,6 +76,8 @@ class Serving:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Serving]]:
+    for name in ("fastapi", "uvicorn"):
+        pytest.importorskip(name, reason="the extra `serve` is not installed")
     running = []
 
     def started(target: Any = None, system: System | None = None, **limits: Any) -> Serving:
