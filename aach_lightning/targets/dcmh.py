@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.config.method import DCMHConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
@@ -48,19 +49,16 @@ class DCMHModule(TargetModule):
         network: The network that gets trained; its inputs are what the data loaders give (images or features).
         train: What it learns from.
         schedule: How long and how fast.
-        gamma: Weight of quantisation.
-        eta: Weight of bit balance.
+        options: Weights.
     """
 
+    options: DCMHConfig
     labels: Tensor
     image_memory: Tensor
     text_memory: Tensor
 
-    def __init__(
-        self, network: HashingNetwork, train: TrainPart, schedule: Schedule, *, gamma: float, eta: float
-    ) -> None:
-        super().__init__(network, train, schedule)
-        self.gamma, self.eta = gamma, eta
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: DCMHConfig) -> None:
+        super().__init__(network, train, schedule, options)
         self.register_buffer("labels", train.labels[self.order].float())
         # Items not seen yet stand at 0: they pull nobody, where the paper's random start would pull at random.
         memory = torch.zeros(len(train.rows), network.code_length)
@@ -80,6 +78,6 @@ class DCMHModule(TargetModule):
         codes = binary_codes(images.detach() + texts.detach())
         image_rest = self.image_memory.sum(dim=0) - self.image_memory[positions].sum(dim=0)
         text_rest = self.text_memory.sum(dim=0) - self.text_memory[positions].sum(dim=0)
-        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
-            loss = dcmh_loss(images, self.text_memory, similarity, codes, image_rest, self.gamma, self.eta)
-            return loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, self.gamma, self.eta)
+        gamma, eta = self.options.gamma, self.options.eta
+        loss = dcmh_loss(images, self.text_memory, similarity, codes, image_rest, gamma, eta)
+        return loss + dcmh_loss(texts, self.image_memory, similarity, codes, text_rest, gamma, eta)

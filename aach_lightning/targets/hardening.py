@@ -1,13 +1,15 @@
 """Adversarial training of a target that is trained already; the outcome is a target of its own."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aach_lightning.config.method import DCMHConfig
 from aach_lightning.config.target import CmlaHardeningConfig, HardeningConfig
 from aach_lightning.data.dataset import PairDataset
 from aach_lightning.data.experiment import Experiment
@@ -16,7 +18,6 @@ from aach_lightning.networks.inference import hash_pairs, relax_pairs
 from aach_lightning.runtime import ranks
 from aach_lightning.runtime.checkpoints import load_weights, save_tensors
 from aach_lightning.runtime.depends import named
-from aach_lightning.runtime.instantiate import partial_of
 from aach_lightning.runtime.loggers import stage_logger
 from aach_lightning.runtime.seeding import derive_seed, numpy_generator
 from aach_lightning.runtime.store import CHECKPOINTS, Artifact
@@ -90,8 +91,8 @@ def _module(
         network,
         TrainPart(ids, torch.from_numpy(labels), nothing, nothing),
         Schedule(hardening.lr, hardening.lr, hardening.epochs),
+        cast(DCMHConfig, target.method),
     )
-    options = partial_of(asdict(target.method)).keywords
     if isinstance(hardening, CmlaHardeningConfig):
-        return FineTuningModule(*arguments, **options)
-    return PGDModule(*arguments, **options, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)
+        return FineTuningModule(*arguments)
+    return PGDModule(*arguments, perturb=perturbations(hardening, experiment.pairs), seed=target.seed)

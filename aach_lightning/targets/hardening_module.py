@@ -1,7 +1,7 @@
 """Fine-tuning of a trained target, and fine-tuning on what PGD makes of each batch."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +41,10 @@ class PGDModule(FineTuningModule):
         *arguments: As `DCMHModule`.
         perturb: Of each modality.
         seed: Base seed of the random starts.
-        **options: As `DCMHModule`.
     """
 
-    def __init__(self, *arguments: object, perturb: Mapping[Modality, PGD], seed: int, **options: object):
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+    def __init__(self, *arguments: Any, perturb: Mapping[Modality, PGD], seed: int) -> None:
+        super().__init__(*arguments)
         self.perturb, self.seed = perturb, seed
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:

@@ -52,6 +52,7 @@ class TargetModule(pl.LightningModule):
         network: The network that gets trained; its inputs are what the data loaders give (images or features).
         train: What it learns from.
         schedule: How long and how fast.
+        options: Of the method: its class of `config.method`.
 
     Attributes:
         stage: Before the names of what is logged.
@@ -67,9 +68,9 @@ class TargetModule(pl.LightningModule):
     needs_features = False
     rows: Tensor
 
-    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule) -> None:
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: Any) -> None:
         super().__init__()
-        self.network, self.schedule = network, schedule
+        self.network, self.schedule, self.options = network, schedule, options
         self.order = train.rows.argsort()
         self.register_buffer("rows", train.rows[self.order])
         self._collected: list[list[tuple[Tensor, Tensor, Tensor]]] = [[], []]
@@ -88,7 +89,8 @@ class TargetModule(pl.LightningModule):
         """Hash a batch and take its loss: a scalar, the same on every process."""
         images, texts = hash_global_batch(self.network, batch.images, batch.texts)
         self.remember(batch.ids, images.detach(), texts.detach())
-        return self.loss(images, texts, batch)
+        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
+            return self.loss(images, texts, batch)
 
     def remember(self, ids: Tensor, images: Tensor, texts: Tensor) -> None:
         """Take note of the relaxed codes of train items, N x K, before their loss is taken."""

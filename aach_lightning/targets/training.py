@@ -1,6 +1,5 @@
 """The target stage: a trained network, the index of its codes, and a report that says whether it is any good."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -65,8 +64,7 @@ def _train(experiment: Experiment, folder: Path) -> None:
     config, pairs, split, device = experiment.config, experiment.pairs, experiment.split, experiment.device
     target, everything = config.target, experiment.everything
     network = build_target(target, pairs)
-    method = partial_of(asdict(target.method))
-    kind = cast(type[TargetModule], method.func)
+    kind = cast(type[TargetModule], partial_of({"_target_": target.method._target_}).func)
     features: Tensor | None = None
     own = torch.empty(len(split.train), 0)
     if isinstance(network.image, Encoder) and network.image.frozen:
@@ -84,10 +82,11 @@ def _train(experiment: Experiment, folder: Path) -> None:
     train = pairs.batch_of_features(split.train, own)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(target.seed, "method"))  # of the networks that a method adds
-        module: TargetModule = method(
+        module = kind(
             network if features is None else network.on_features(),
             TrainPart(train.ids, train.labels, train.texts, own),
             Schedule(target.image_lr, target.text_lr, target.epochs),
+            target.method,
         )
     checkpoints = folder / CHECKPOINTS
     with stage_logger("target") as logger:

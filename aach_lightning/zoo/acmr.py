@@ -2,9 +2,9 @@
 
 import math
 
-import torch
 from torch import Tensor, nn
 
+from aach_lightning.config.method import ACMRConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.targets.method import Schedule, TrainPart
@@ -68,50 +68,26 @@ class ACMRModule(AuxiliaryModule):
     the modality classifier, through a gradient reversal layer whose strength grows as in the public code. That code's
     triplets differ: the hardest negative alone, squared distances, max(0, 0.1 + 5 l+ - l-), and 100 times the labels.
     Ours: all triplets of a batch, and no penalty on large weights, as the space is bounded by a tanh.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        alpha: Weight of triplets.
-        beta: Weight of label prediction.
-        negatives: Weight of dissimilar items in a triplet.
-        margin: How far dissimilar items shall be, root mean square over bits, in (0, 2].
-        adversarial: Weight of the modality classifier.
-        auxiliary_lr: Learning rate of the two classifiers.
     """
 
     ranks_vectors = True
+    options: ACMRConfig
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        alpha: float,
-        beta: float,
-        negatives: float,
-        margin: float,
-        adversarial: float,
-        auxiliary_lr: float,
-    ) -> None:
-        super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
-        self.alpha, self.beta, self.negatives, self.margin = alpha, beta, negatives, margin
-        self.adversarial = adversarial
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: ACMRConfig) -> None:
+        super().__init__(network, train, schedule, options)
         bits = network.code_length
         self.label_classifier = nn.Linear(bits, train.labels.shape[1])
         self.modality_classifier = dense(bits, max(bits // 2, 1), max(bits // 4, 1), 1)
 
     def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
         """The objective of both modalities and both classifiers; see `TargetModule`."""
-        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
-            labels, similarity = batch.labels.float(), similarity_of(batch.labels, batch.labels)
-            predicted = label_prediction(self.label_classifier(images), self.label_classifier(texts), labels)
-            triplets = triplet_constraints(images, texts, similarity, self.negatives, self.margin)
-            triplets = triplets + triplet_constraints(texts, images, similarity, self.negatives, self.margin)
-            strength = self.adversarial * reversal_strength(self.current_epoch / self.schedule.epochs)
-            image_logits, text_logits = (
-                self.modality_classifier(reverse_gradient(half, strength)) for half in (images, texts)
-            )
-            return self.alpha * triplets + self.beta * predicted + told_apart(image_logits, text_logits)
+        options, labels = self.options, batch.labels.float()
+        similarity = similarity_of(batch.labels, batch.labels)
+        predicted = label_prediction(self.label_classifier(images), self.label_classifier(texts), labels)
+        triplets = triplet_constraints(images, texts, similarity, options.negatives, options.margin)
+        triplets = triplets + triplet_constraints(texts, images, similarity, options.negatives, options.margin)
+        strength = options.adversarial * reversal_strength(self.current_epoch / self.schedule.epochs)
+        image_logits, text_logits = (
+            self.modality_classifier(reverse_gradient(half, strength)) for half in (images, texts)
+        )
+        return options.alpha * triplets + options.beta * predicted + told_apart(image_logits, text_logits)

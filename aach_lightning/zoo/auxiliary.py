@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aach_lightning.config.method import AuxiliaryMethodConfig, SemanticMethodConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import HashingNetwork
@@ -92,30 +93,24 @@ def label_prediction(image_logits: Tensor, text_logits: Tensor, labels: Tensor) 
 
 
 class AuxiliaryModule(TargetModule):
-    """A method whose own networks are trained together with the deployed one.
+    """A method whose own networks are trained together with the deployed one; arguments as of `TargetModule`.
 
     A subclass makes them attributes; the initial weights come from the seed of the target.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        auxiliary_lr: Learning rate of the networks that are not deployed.
     """
 
-    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, *, auxiliary_lr: float) -> None:
-        super().__init__(network, train, schedule)
-        self.auxiliary_lr = auxiliary_lr
+    options: AuxiliaryMethodConfig
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """A third group: all that does not belong to the deployed network."""
         deployed = {id(parameter) for parameter in self.network.parameters()}
         others = [parameter for parameter in self.parameters() if id(parameter) not in deployed]
-        return [*super().parameter_groups(), {"params": others, "lr": self.auxiliary_lr}]
+        return [*super().parameter_groups(), {"params": others, "lr": self.options.auxiliary_lr}]
 
 
 class SemanticModule(AuxiliaryModule):
     """A method that compares the features that are hashed, too: those of the hidden layer of each half's head.
+
+    Arguments as of `TargetModule`.
 
     Attributes:
         semantic_width: F, entries of these features.
@@ -123,8 +118,10 @@ class SemanticModule(AuxiliaryModule):
 
     semantic_width: int
 
-    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, *, auxiliary_lr: float) -> None:
-        super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
+    def __init__(
+        self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: SemanticMethodConfig
+    ) -> None:
+        super().__init__(network, train, schedule, options)
         widths = [
             [layer.in_features for layer in half.modules() if isinstance(layer, nn.Linear)][-1]
             for half in (network.image, network.text)

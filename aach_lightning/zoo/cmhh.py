@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.config.method import CMHHConfig
 from aach_lightning.data.pairs import PairBatch
-from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
+from aach_lightning.targets.method import TargetModule
 from aach_lightning.zoo.auxiliary import similarity_of
 
 _NEAREST = 1e-3  # beta d of dissimilar items at one place, where the likelihood would be infinite
@@ -77,33 +77,14 @@ class CMHHModule(TargetModule):
     """Trains a HashingNetwork on labelled pairs by CMHH: all pairs of one image and one text of a batch.
 
     The two kinds of pairs are weighted by their shares in the batch, where the paper counts them in the train part.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        beta: How fast similarity falls with Hamming distance, per bit.
-        gamma: How much pairs that are right already are passed over.
-        quantisation: Weight of quantisation, lambda.
     """
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        beta: float,
-        gamma: float,
-        quantisation: float,
-    ) -> None:
-        super().__init__(network, train, schedule)
-        self.beta, self.gamma, self.quantisation = beta, gamma, quantisation
+    options: CMHHConfig
 
     def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
         """The objective of both modalities; see `TargetModule`."""
-        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
-            similarity = similarity_of(batch.labels, batch.labels)
-            focal = exponential_focal_loss(normalised_distance(images, texts), similarity, self.beta, self.gamma)
-            halves = [exponential_quantisation(half, self.beta, self.gamma) for half in (images, texts)]
-            return focal + self.quantisation * (halves[0] + halves[1])
+        beta, gamma = self.options.beta, self.options.gamma
+        similarity = similarity_of(batch.labels, batch.labels)
+        focal = exponential_focal_loss(normalised_distance(images, texts), similarity, beta, gamma)
+        halves = [exponential_quantisation(half, beta, gamma) for half in (images, texts)]
+        return focal + self.options.quantisation * (halves[0] + halves[1])

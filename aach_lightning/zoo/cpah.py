@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aach_lightning.config.method import CPAHConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
@@ -78,34 +79,14 @@ class CPAHModule(SemanticModule):
     its labels; B = sign(H_I + H_T) is that of the current step; the layer norm of the hash heads stands for the batch
     normalisation of the paper's layers.
 
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        alpha: Weight of consistency and label classification.
-        beta: Weight of quantisation.
-        adversarial: Weight of the discriminator, whose loss is a mean over items, beside sums.
-        penalty: Weight of its gradient penalty.
-        auxiliary_lr: Learning rate of all networks that are not deployed.
-
     Raises:
         ConfigError: If a hash layer does not divide features.
     """
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        alpha: float,
-        beta: float,
-        adversarial: float,
-        penalty: float,
-        auxiliary_lr: float,
-    ) -> None:
-        super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
-        self.alpha, self.beta, self.adversarial, self.penalty = alpha, beta, adversarial, penalty
+    options: CPAHConfig
+
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: CPAHConfig) -> None:
+        super().__init__(network, train, schedule, options)
         width, classes = self.semantic_width, train.labels.shape[1]
         self._layers()  # complain before anything is trained
         self.kind_classifier = dense(width, max(width // 8, 1), _KINDS)
@@ -120,7 +101,7 @@ class CPAHModule(SemanticModule):
 
     def semantic_loss(self, image: Half, text: Half, batch: PairBatch) -> Tensor:
         """The objective of both modalities and all classifiers; see `SemanticModule`."""
-        labels, count = batch.labels.float(), len(batch)
+        options, labels, count = self.options, batch.labels.float(), len(batch)
         commons = [layer.common(half.semantics) for layer, half in zip(self._layers(), (image, text), strict=True)]
         privates = [half.semantics - common for half, common in zip((image, text), commons, strict=True)]
         kinds = [self.kind_classifier(part) for part in (privates[0], torch.cat(commons), privates[1])]
@@ -128,9 +109,9 @@ class CPAHModule(SemanticModule):
         classification = consistency_classification(*kinds) + label_prediction(first, second, labels)
         codes = binary_codes((image.codes + text.codes).detach()).float()
         similarity = similarity_of(labels, labels)
-        loss = cpah_loss(image.codes, text.codes, similarity, codes, classification, self.alpha, self.beta)
-        ones, zeros = commons[0].detach(), reverse_gradient(commons[1], self.adversarial / count**2)
+        loss = cpah_loss(image.codes, text.codes, similarity, codes, classification, options.alpha, options.beta)
+        ones, zeros = commons[0].detach(), reverse_gradient(commons[1], options.adversarial / count**2)
         told = told_apart(self.discriminator(ones), self.discriminator(zeros))
         shares = torch.rand_like(ones)
         penalty = gradient_penalty(self.discriminator, ones, commons[1].detach(), shares)
-        return loss + told + self.penalty * penalty
+        return loss + told + options.penalty * penalty

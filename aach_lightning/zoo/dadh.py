@@ -4,11 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aach_lightning.config.method import DADHConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.sharing import Half
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.zoo.auxiliary import SemanticModule, dense, gradient_penalty, reverse_gradient, told_apart
+from aach_lightning.zoo.auxiliary import (
+    SemanticModule,
+    dense,
+    gradient_penalty,
+    reverse_gradient,
+    told_apart,
+)
 
 
 def graded_relevance(labels: Tensor) -> Tensor:
@@ -77,43 +84,15 @@ class DADHModule(SemanticModule):
     from texts, one by the features that are hashed, one by the codes, each with a gradient penalty. Ours: their
     gradients are reversed for the halves, where that code turns their labels, and both are trained by the Adam of all.
     Discrete codes change once an epoch.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        margin: Of cosine distances.
-        alpha: Weight of triplets.
-        eta: Weight of quantisation.
-        mu: Weight of the discriminators.
-        theta: Weight of the distance within a pair.
-        penalty: Weight of the gradient penalty.
-        gamma: Weight of relaxed codes, beside labels, in discrete codes.
-        auxiliary_lr: Learning rate of the discriminators.
     """
 
+    options: DADHConfig
     labels: Tensor
     relaxed: Tensor
     codes: Tensor
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        margin: float,
-        alpha: float,
-        eta: float,
-        mu: float,
-        theta: float,
-        penalty: float,
-        gamma: float,
-        auxiliary_lr: float,
-    ) -> None:
-        super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
-        self.margin, self.alpha, self.eta, self.mu, self.theta = margin, alpha, eta, mu, theta
-        self.penalty, self.gamma = penalty, gamma
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: DADHConfig) -> None:
+        super().__init__(network, train, schedule, options)
         count, bits, width = len(train.rows), network.code_length, self.semantic_width
         self.register_buffer("labels", train.labels[self.order].float())
         self.register_buffer("relaxed", torch.zeros(2, count, bits))  # images, texts
@@ -127,22 +106,22 @@ class DADHModule(SemanticModule):
 
     def semantic_loss(self, image: Half, text: Half, batch: PairBatch) -> Tensor:
         """The objective of both modalities and both discriminators; see `SemanticModule`."""
-        labels, positions, count = batch.labels.float(), self.positions(batch.ids), len(batch)
-        triplets = weighted_triplets(image.codes, text.codes, labels, self.margin)
-        triplets = triplets + weighted_triplets(text.codes, image.codes, labels, self.margin)
+        options, labels, count = self.options, batch.labels.float(), len(batch)
+        triplets = weighted_triplets(image.codes, text.codes, labels, options.margin)
+        triplets = triplets + weighted_triplets(text.codes, image.codes, labels, options.margin)
         relaxed = torch.stack([image.codes, text.codes])
-        quantisation = (relaxed - self.codes[:, positions]).square().sum() / count
+        quantisation = (relaxed - self.codes[:, self.positions(batch.ids)]).square().sum() / count
         within = (1 - F.cosine_similarity(image.codes, text.codes)).square().mean()
-        total = self.alpha * triplets + self.eta * quantisation + self.theta * within
+        total = options.alpha * triplets + options.eta * quantisation + options.theta * within
         sides = ((image.semantics, text.semantics), (image.codes, text.codes))
         for discriminator, (ones, zeros) in zip(self.discriminators, sides, strict=True):
             # what the halves gain is a mean over items; the rest is a sum over them, divided by their number
-            told = told_apart(*(discriminator(reverse_gradient(side, self.mu / count)) for side in (ones, zeros)))
+            told = told_apart(*(discriminator(reverse_gradient(side, options.mu / count)) for side in (ones, zeros)))
             penalty = gradient_penalty(discriminator, ones.detach(), zeros.detach(), torch.rand_like(ones))
-            total = total + told + self.penalty * penalty
+            total = total + told + options.penalty * penalty
         return total
 
     def on_train_epoch_end(self) -> None:
         """New discrete codes."""
         for side, relaxed in enumerate(self.relaxed):
-            self.codes[side] = discrete_codes(self.codes[side], relaxed, self.labels, self.gamma)
+            self.codes[side] = discrete_codes(self.codes[side], relaxed, self.labels, self.options.gamma)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import DCHMTConfig
 from aach_lightning.data.pairs import PairBatch
-from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
+from aach_lightning.targets.method import TargetModule
 from aach_lightning.zoo.auxiliary import similarity_of
 
 
@@ -72,19 +72,10 @@ class DCHMTModule(TargetModule):
     is a backbone (`image_net=clip`), fine-tuned or frozen; the text tower is frozen, as texts are vectors
     (`data.encoder`). Ours, too: Adam with a cosine schedule for the paper's BertAdam with a warm-up, and the layer norm
     of the hash heads.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        vartheta: Share of bits in which dissimilar items shall differ.
     """
 
-    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, *, vartheta: float) -> None:
-        super().__init__(network, train, schedule)
-        self.vartheta = vartheta
+    options: DCHMTConfig
 
     def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
-        """The objective of a batch; see `TargetModule`."""
-        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
-            return dchmt_loss(images, texts, similarity_of(batch.labels, batch.labels), self.vartheta)
+        """The objective of both modalities; see `TargetModule`."""
+        return dchmt_loss(images, texts, similarity_of(batch.labels, batch.labels), self.options.vartheta)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from aach_lightning.networks.hashing import HashingNetwork
-from aach_lightning.targets.method import Schedule, TrainPart
+from aach_lightning.config.method import DJSRHConfig
+from aach_lightning.data.pairs import PairBatch
 from aach_lightning.zoo.unsupervised import UnsupervisedModule, reconstruction, sharpened
 
 
@@ -50,33 +50,13 @@ class DJSRHModule(UnsupervisedModule):
     """Trains a HashingNetwork on pairs without labels by DJSRH.
 
     Codes are tanh(alpha x), alpha the root of the number of the epoch, as in the authors' code.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        beta: Share of images in the joint similarity.
-        eta: Share of neighbours in it.
-        mu: Its scale.
-        intra_weight: Weight of the parts within a modality.
     """
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        beta: float,
-        eta: float,
-        mu: float,
-        intra_weight: float,
-    ) -> None:
-        super().__init__(network, train, schedule)
-        self.beta, self.eta, self.mu, self.intra_weight = beta, eta, mu, intra_weight
+    options: DJSRHConfig
 
-    def pairs_loss(self, images: Tensor, texts: Tensor, positions: Tensor) -> Tensor:
-        """The objective of a batch; see `UnsupervisedModule`."""
-        similarity = joint_semantics(*self.similarities(positions), self.beta, self.eta)
+    def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
+        """The objective of both modalities; see `TargetModule`."""
+        options = self.options
+        similarity = joint_semantics(*self.similarities(self.positions(batch.ids)), options.beta, options.eta)
         sharp = [sharpened(codes, self.sharpness) for codes in (images, texts)]
-        return djsrh_loss(sharp[0], sharp[1], similarity, self.mu, self.intra_weight)
+        return djsrh_loss(sharp[0], sharp[1], similarity, options.mu, options.intra_weight)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import JDSHConfig
+from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.zoo.unsupervised import UnsupervisedModule, cosines, reconstruction, sharpened
@@ -32,24 +34,7 @@ class Distribution:
     highest: float
 
 
-@dataclass(frozen=True)
-class Weighting:
-    """Which similarities JDSH strengthens, and how much.
-
-    Attributes:
-        left_border: Dissimilar is what lies that many scales below the peak.
-        right_border: Similar is what lies that many scales above the peak.
-        left_weight: How much dissimilar pairs are strengthened.
-        right_weight: How much similar ones are.
-    """
-
-    left_border: float
-    right_border: float
-    left_weight: float
-    right_weight: float
-
-
-def joint_modal(images: Tensor, texts: Tensor, image_weight: float, text_weight: float, joint_weight: float) -> Tensor:
+def joint_modal(images: Tensor, texts: Tensor, options: JDSHConfig) -> Tensor:
     """Joint similarities of m items, alpha S_I + beta S_T + gamma (C + C') / 2.
 
     C_ij is the cosine of row i of S_I and row j of S_T: whether the images like image i are those whose texts are like
@@ -58,15 +43,14 @@ def joint_modal(images: Tensor, texts: Tensor, image_weight: float, text_weight:
     Args:
         images: m x m in [-1, 1], S_I, similarities of images.
         texts: m x m in [-1, 1], S_T, of texts.
-        image_weight: alpha.
-        text_weight: beta.
-        joint_weight: gamma.
+        options: Their weights.
 
     Returns:
         m x m.
     """
     crossed = cosines(images, texts)
-    return image_weight * images + text_weight * texts + joint_weight * (crossed + crossed.T) / 2
+    direct = options.image_weight * images + options.text_weight * texts
+    return direct + options.joint_weight * (crossed + crossed.T) / 2
 
 
 def fit_distribution(similarity: Tensor) -> Distribution:
@@ -88,7 +72,7 @@ def fit_distribution(similarity: Tensor) -> Distribution:
     return Distribution(peak, left, right, lowest, highest)
 
 
-def weighted(similarity: Tensor, distribution: Distribution, weighting: Weighting) -> Tensor:
+def weighted(similarity: Tensor, distribution: Distribution, options: JDSHConfig) -> Tensor:
     """Strengthen what is surely similar or dissimilar (distribution-based similarity decision and weighting).
 
     s (1 + w_l e^(lowest - s)) below peak - border_l left, s (1 + w_r e^(s - highest)) above peak + border_r right.
@@ -96,15 +80,15 @@ def weighted(similarity: Tensor, distribution: Distribution, weighting: Weightin
     Args:
         similarity: m x m.
         distribution: What they are compared with.
-        weighting: The borders and the weights.
+        options: The borders and the weights of both tails.
 
     Returns:
         m x m.
     """
-    dissimilar = similarity < distribution.peak - weighting.left_border * distribution.left
-    similar = similarity > distribution.peak + weighting.right_border * distribution.right
-    left = 1 + weighting.left_weight * torch.exp(distribution.lowest - similarity)
-    right = 1 + weighting.right_weight * torch.exp(similarity - distribution.highest)
+    dissimilar = similarity < distribution.peak - options.left_border * distribution.left
+    similar = similarity > distribution.peak + options.right_border * distribution.right
+    left = 1 + options.left_weight * torch.exp(distribution.lowest - similarity)
+    right = 1 + options.right_weight * torch.exp(similarity - distribution.highest)
     return torch.where(dissimilar, left, torch.where(similar, right, 1.0)) * similarity
 
 
@@ -117,7 +101,7 @@ def jdsh_loss(images: Tensor, texts: Tensor, similarity: Tensor, mu: float, intr
     Args:
         images: m x K, B_I, relaxed codes of images.
         texts: m x K, B_T, of texts.
-        similarity: m x m, S, symmetric, after weighting.
+        similarity: m x m, S, symmetric, after options.
         mu: Scale of S.
         intra_weight: lambda, weight of both parts within a modality.
 
@@ -135,48 +119,19 @@ class JDSHModule(UnsupervisedModule):
     """Trains a HashingNetwork on pairs without labels by JDSH.
 
     Codes are tanh(alpha x), alpha the root of the number of the epoch, as in the authors' code.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        image_weight: alpha of the joint similarity, for images.
-        text_weight: beta of it, for texts.
-        joint_weight: gamma of it, for both together.
-        left_border: See `Weighting`.
-        right_border: See `Weighting`.
-        left_weight: See `Weighting`.
-        right_weight: See `Weighting`.
-        mu: Scale of the similarity.
-        intra_weight: Weight of the parts within a modality.
     """
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        image_weight: float,
-        text_weight: float,
-        joint_weight: float,
-        left_border: float,
-        right_border: float,
-        left_weight: float,
-        right_weight: float,
-        mu: float,
-        intra_weight: float,
-    ) -> None:
-        super().__init__(network, train, schedule)
-        self.joint = (image_weight, text_weight, joint_weight)
-        self.weighting = Weighting(left_border, right_border, left_weight, right_weight)
-        self.mu, self.intra_weight = mu, intra_weight
-        sample = torch.arange(min(_SAMPLE, len(train.rows)))
-        self.distribution = fit_distribution(joint_modal(*self.similarities(sample), *self.joint))
+    options: JDSHConfig
 
-    def pairs_loss(self, images: Tensor, texts: Tensor, positions: Tensor) -> Tensor:
-        """The objective of a batch; see `UnsupervisedModule`."""
-        similarity = joint_modal(*self.similarities(positions), *self.joint)
-        similarity = weighted(similarity, self.distribution, self.weighting)
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: JDSHConfig) -> None:
+        super().__init__(network, train, schedule, options)
+        sample = torch.arange(min(_SAMPLE, len(train.rows)))
+        self.distribution = fit_distribution(joint_modal(*self.similarities(sample), options))
+
+    def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
+        """The objective of both modalities; see `TargetModule`."""
+        options = self.options
+        similarity = joint_modal(*self.similarities(self.positions(batch.ids)), options)
+        similarity = weighted(similarity, self.distribution, options)
         sharp = [sharpened(codes, self.sharpness) for codes in (images, texts)]
-        return jdsh_loss(sharp[0], sharp[1], similarity, self.mu, self.intra_weight)
+        return jdsh_loss(sharp[0], sharp[1], similarity, options.mu, options.intra_weight)

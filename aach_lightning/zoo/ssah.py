@@ -5,6 +5,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aach_lightning.config.method import SSAHConfig
 from aach_lightning.data.pairs import PairBatch
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
 from aach_lightning.networks.likelihood import likelihood
@@ -23,7 +24,7 @@ def semantic_loss(
     codes: Tensor,
     predicted: Tensor,
     labels: Tensor,
-    weights: tuple[float, float, float, float],
+    options: SSAHConfig,
 ) -> Tensor:
     """One network's part of the SSAH objective for a batch of b items against the labels of all n train items.
 
@@ -39,16 +40,15 @@ def semantic_loss(
         codes: b x K in {-1, +1}, B.
         predicted: b x C in (0, 1), L'.
         labels: b x C in {0, 1}, L.
-        weights: alpha, gamma, eta, beta.
+        options: alpha, gamma, eta, beta.
 
     Returns:
         Scalar.
     """
-    alpha, gamma, eta, beta = weights
     features = likelihood(half.semantics @ memory.semantics.T / 2, similarity).mean()
     hashed = likelihood(half.codes @ memory.codes.T / 2, similarity).mean()
-    errors = eta * (half.codes - codes).square().sum() + beta * (predicted - labels).square().sum()
-    loss: Tensor = alpha * features + gamma * hashed + errors / similarity.numel()
+    errors = options.eta * (half.codes - codes).square().sum() + options.beta * (predicted - labels).square().sum()
+    loss: Tensor = options.alpha * features + options.gamma * hashed + errors / similarity.numel()
     return loss
 
 
@@ -75,51 +75,24 @@ class SSAHModule(SemanticModule):
     of all train items. Ours, too: the codes B = sign(H_v + H_t + H_l) are those of the current step, and the
     discriminators stand behind reversed gradients. Labels supervise alone: the discriminators do not move the features
     of the label network.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from.
-        schedule: How long and how fast.
-        alpha: Weight of similarities of features.
-        gamma: Weight of similarities of codes.
-        eta: Weight of quantisation.
-        beta: Weight of label prediction.
-        adversarial: Weight of the discriminators.
-        label_hidden: Width of the first layer of the label network.
-        label_epochs: Passes over the labels in which it learns alone, before the modalities follow it.
-        auxiliary_lr: Learning rate of all networks that are not deployed.
     """
 
+    options: SSAHConfig
     labels: Tensor
     label_semantics: Tensor
     label_codes: Tensor
 
-    def __init__(
-        self,
-        network: HashingNetwork,
-        train: TrainPart,
-        schedule: Schedule,
-        *,
-        alpha: float,
-        gamma: float,
-        eta: float,
-        beta: float,
-        adversarial: float,
-        label_hidden: int,
-        label_epochs: int,
-        auxiliary_lr: float,
-    ) -> None:
-        super().__init__(network, train, schedule, auxiliary_lr=auxiliary_lr)
-        self.weights, self.adversarial = (alpha, gamma, eta, beta), adversarial
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: SSAHConfig) -> None:
+        super().__init__(network, train, schedule, options)
         count, classes, width = *train.labels.shape, self.semantic_width
         self.register_buffer("labels", train.labels[self.order].float())
         self.register_buffer("label_semantics", torch.zeros(count, width))
         self.register_buffer("label_codes", torch.zeros(count, network.code_length))
-        self.label_network = dense(classes, label_hidden, width)
+        self.label_network = dense(classes, options.label_hidden, width)
         self.label_head = nn.Linear(width, network.code_length)
         self.classifiers = nn.ModuleList(nn.Linear(width, classes) for _ in range(3))
         self.discriminators = nn.ModuleList(dense(width, width, 1) for _ in range(2))
-        self.label_epochs, self._order_seed = label_epochs, int(torch.randint(2**62, ()))
+        self._order_seed = int(torch.randint(2**62, ()))
 
     def on_train_start(self) -> None:
         """Let the label network learn alone, unless the training goes on where it was interrupted."""
@@ -130,9 +103,9 @@ class SSAHModule(SemanticModule):
     def train_labels(self) -> None:
         """Train the label network on the labels of all train items, and remember what it makes of each."""
         own = [self.label_network, self.label_head, self.classifiers[0]]
-        optimizer = torch.optim.Adam([p for part in own for p in part.parameters()], lr=self.auxiliary_lr)
+        optimizer = torch.optim.Adam([p for part in own for p in part.parameters()], lr=self.options.auxiliary_lr)
         shuffle = torch.Generator().manual_seed(self._order_seed)
-        epochs = range(self.label_epochs)
+        epochs = range(self.options.label_epochs)
         for _ in track(epochs, "learning from labels", transient=True, disable=not ranks.is_first()):
             for positions in torch.split(torch.randperm(len(self.labels), generator=shuffle), _BATCH):
                 labels = self.labels[positions]
@@ -161,7 +134,7 @@ class SSAHModule(SemanticModule):
         """`semantic_loss` of one network: 0 that of labels, 1 of images, 2 of texts."""
         memory = Half(self.label_semantics, self.label_codes)
         predicted = self.classifiers[which](half.semantics).sigmoid()
-        return semantic_loss(half, memory, similarity_of(labels, self.labels), codes, predicted, labels, self.weights)
+        return semantic_loss(half, memory, similarity_of(labels, self.labels), codes, predicted, labels, self.options)
 
     def semantic_loss(self, image: Half, text: Half, batch: PairBatch) -> Tensor:
         """The objective of the label network, both modalities and both discriminators; see `SemanticModule`."""
@@ -173,6 +146,6 @@ class SSAHModule(SemanticModule):
         for which, half in enumerate((label, image, text)):
             total = total + self.part(half, which, labels, codes)
         for half, discriminator in zip((image, text), self.discriminators, strict=True):
-            of_items = discriminator(reverse_gradient(half.semantics, self.adversarial))
+            of_items = discriminator(reverse_gradient(half.semantics, self.options.adversarial))
             total = total + discriminator_loss(discriminator(label.semantics.detach()), of_items)
         return total

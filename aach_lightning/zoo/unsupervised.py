@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aach_lightning.data.pairs import PairBatch
+from aach_lightning.config.method import MethodConfig
 from aach_lightning.networks.hashing import HashingNetwork
 from aach_lightning.targets.method import Schedule, TargetModule, TrainPart
 
@@ -52,15 +52,10 @@ def reconstruction(rows: Tensor, others: Tensor, similarity: Tensor) -> Tensor:
 
 
 class UnsupervisedModule(TargetModule):
-    """Trains a HashingNetwork on pairs without labels; a method adds its `pairs_loss`.
+    """Trains a HashingNetwork on pairs without labels; a method adds its loss. Arguments as of `TargetModule`.
 
     Similarities are those of bags of words and of what the image backbone gives before it has learned anything. Both
     are kept outside checkpoints, as they follow from the data.
-
-    Args:
-        network: The network that gets trained; its inputs are what the data loaders give (images or features).
-        train: What it learns from; its labels are not read.
-        schedule: How long and how fast.
 
     Raises:
         ValueError: If there are no features of images.
@@ -71,8 +66,8 @@ class UnsupervisedModule(TargetModule):
     features: Tensor
     texts: Tensor
 
-    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule) -> None:
-        super().__init__(network, train, schedule)
+    def __init__(self, network: HashingNetwork, train: TrainPart, schedule: Schedule, options: MethodConfig) -> None:
+        super().__init__(network, train, schedule, options)
         if train.features.shape[1] == 0:
             raise ValueError(f"{type(self).__name__} compares images by features, got none: n x 0")
         self.register_buffer("features", F.normalize(train.features[self.order].float()), persistent=False)
@@ -89,24 +84,6 @@ class UnsupervisedModule(TargetModule):
             cosine = part[positions] @ part[positions].T
             found.append(2 * cosine - 1 if one_sided else cosine)
         return found[0], found[1]
-
-    def loss(self, images: Tensor, texts: Tensor, batch: PairBatch) -> Tensor:
-        """The objective of both modalities; see `TargetModule`."""
-        with torch.autocast(self.device.type, enabled=False):  # the networks may compute in bfloat16, the loss may not
-            return self.pairs_loss(images, texts, self.positions(batch.ids))
-
-    def pairs_loss(self, images: Tensor, texts: Tensor, positions: Tensor) -> Tensor:
-        """The objective of a batch.
-
-        Args:
-            images: b x K, relaxed codes of images.
-            texts: b x K, of the texts.
-            positions: int64, b, their places among the train items.
-
-        Returns:
-            Scalar.
-        """
-        raise NotImplementedError
 
     @property
     def sharpness(self) -> float:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from aach_lightning.config.method import DCMHConfig
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -98,7 +99,7 @@ def network() -> HashingNetwork:
 def wrap(network: HashingNetwork, pairs: Pairs, rows: list[int]) -> DCMHModule:
     batch = pairs.batch(rows)
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(len(rows), 0))
-    return DCMHModule(network, train, Schedule(1e-3, 2e-3, 4), gamma=0.7, eta=0.2)
+    return DCMHModule(network, train, Schedule(1e-3, 2e-3, 4), DCMHConfig(gamma=0.7, eta=0.2))
 
 
 def test_a_step_is_both_modalities_against_the_memory_of_the_other(network: HashingNetwork, toy_pairs: Pairs) -> None:

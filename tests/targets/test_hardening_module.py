@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.config.method import DCMHConfig
 from aach_lightning.data.modality import Modality
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
@@ -41,11 +42,9 @@ def network(backbone: nn.Module, dropout: float = 0.0) -> HashingNetwork:
 
 def wrap(hashing: HashingNetwork, pairs: Pairs, pgd: bool = True, seed: int = 0) -> FineTuningModule:
     batch, none = pairs.batch(ROWS), torch.empty(len(ROWS), 0)
-    arguments = (hashing, TrainPart(batch.ids, batch.labels, none, none), Schedule(1e-3, 1e-3, 4))
-    weights = {"gamma": 0.7, "eta": 0.2}
-    module = (
-        PGDModule(*arguments, **weights, perturb=PERTURB, seed=seed) if pgd else FineTuningModule(*arguments, **weights)
-    )
+    part = TrainPart(batch.ids, batch.labels, none, none)
+    arguments = (hashing, part, Schedule(1e-3, 1e-3, 4), DCMHConfig(gamma=0.7, eta=0.2))
+    module = PGDModule(*arguments, perturb=PERTURB, seed=seed) if pgd else FineTuningModule(*arguments)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     module.train()
     return module

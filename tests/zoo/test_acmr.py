@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import ACMRConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -87,8 +88,8 @@ def module(toy_pairs: Pairs) -> ACMRModule:
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS)), BITS)
     batch = toy_pairs.batch([31, 4, 17, 2, 40, 8])
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
-    options = {"alpha": 1.2, "beta": 0.8, "negatives": 0.6, "margin": 1.3, "adversarial": 0.5, "auxiliary_lr": 3e-3}
-    return ACMRModule(network, train, Schedule(1e-3, 2e-3, 10), **options)
+    options = ACMRConfig(alpha=1.2, beta=0.8, negatives=0.6, margin=1.3, adversarial=0.5, auxiliary_lr=3e-3)
+    return ACMRModule(network, train, Schedule(1e-3, 2e-3, 10), options)
 
 
 def test_a_step_is_labels_triplets_of_both_modalities_and_the_classifier(module: ACMRModule, toy_pairs: Pairs) -> None:
@@ -109,7 +110,7 @@ def test_a_step_is_labels_triplets_of_both_modalities_and_the_classifier(module:
 def test_the_halves_mislead_the_classifier_more_and_more(
     module: ACMRModule, toy_pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module.alpha = module.beta = 0.0
+    module.options.alpha = module.options.beta = 0.0
     batch = toy_pairs.batch([31, 4, 17, 2])
     found = []
     for epoch in (0, 2, 9):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from aach_lightning.config.method import AuxiliaryMethodConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
@@ -69,7 +70,7 @@ def wrapped(kind: type[AuxiliaryModule], image_hidden: int, text_hidden: int) ->
     heads = [HashHead(6, 4, hidden=hidden) for hidden in (image_hidden, text_hidden)]
     network = HashingNetwork(heads[0], Encoder(nn.Linear(3, 6), heads[1]), 4)
     train = TrainPart(torch.arange(2), torch.eye(2), torch.zeros(2, 3), torch.empty(2, 0))
-    return kind(network, train, Schedule(1e-3, 2e-3, 4), auxiliary_lr=3e-3)
+    return kind(network, train, Schedule(1e-3, 2e-3, 4), AuxiliaryMethodConfig(auxiliary_lr=3e-3))
 
 
 def test_own_networks_are_a_third_group() -> None:
@@ -96,6 +97,9 @@ def test_mistakes_in_the_values_of_a_method_are_told(compose_toy: Callable[..., 
         "cpah": ("alpha=-1", "adversarial=-1"),
         "dadh": ("penalty=-1", "auxiliary_lr=-1"),
         "dchmt": ("vartheta=0",),
+        "dgcpn": ("alpha=-0.5", "neighbours=0", "pair_weight=nan"),
+        "djsrh": ("beta=1.5", "mu=0", "intra_weight=-1"),
+        "jdsh": ("mu=0", "left_border=-1", "right_weight=-1"),
         "ssah": ("label_hidden=0", "label_epochs=-1", "adversarial=-1"),
     }
     for name, changes in wrong.items():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import CMHHConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -104,7 +105,8 @@ def test_a_step_is_both_modalities_and_their_quantisation(toy_pairs: Pairs) -> N
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS)), BITS)
     batch = toy_pairs.batch([3, 6, 1, 8])
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(4, 0))
-    module = CMHHModule(network, train, Schedule(1e-3, 1e-3, 1), beta=BETA, gamma=GAMMA, quantisation=0.7)
+    options = CMHHConfig(beta=BETA, gamma=GAMMA, quantisation=0.7)
+    module = CMHHModule(network, train, Schedule(1e-3, 1e-3, 1), options)
     images, texts = (half.detach() for half in network(batch.images, batch.texts))
     similar = [[bool((a * b).any()) for b in batch.labels] for a in batch.labels]
     expected = naive_focal(images, texts, similar, BETA, GAMMA)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import CPAHConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.errors import ConfigError
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
@@ -73,8 +74,8 @@ def network(refined: bool = True) -> HashingNetwork:
 def built(pairs: Pairs, hashing: HashingNetwork) -> CPAHModule:
     batch = pairs.batch(ROWS)
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
-    weights = {"alpha": 0.4, "beta": 0.9, "adversarial": 7.0, "penalty": 0.0}
-    return CPAHModule(hashing, train, Schedule(1e-3, 2e-3, 4), **weights, auxiliary_lr=3e-3)
+    options = CPAHConfig(alpha=0.4, beta=0.9, adversarial=7.0, penalty=0.0, auxiliary_lr=3e-3)
+    return CPAHModule(hashing, train, Schedule(1e-3, 2e-3, 4), options)
 
 
 @pytest.fixture
@@ -120,13 +121,13 @@ def test_a_step_is_pairs_quantisation_three_classifiers_and_a_discriminator(
 
 
 def test_texts_mislead_the_discriminator_and_images_do_not(module: CPAHModule, toy_pairs: Pairs) -> None:
-    module.alpha = module.beta = 0.0
+    module.options.alpha = module.options.beta = 0.0
     batch = toy_pairs.batch([40, 31, 2])
     layers = [half.head[2].weight for half in (module.network.image, module.network.text)]  # type: ignore[operator, index, union-attr]
     found = []
     for strength in (0.0, 7.0, -7.0):
         module.zero_grad()
-        module.adversarial = strength
+        module.options.adversarial = strength
         module.batch_loss(batch).backward()
         assert module.discriminator[0].weight.grad is not None
         found.append([layer.grad.clone() for layer in layers])
@@ -139,11 +140,11 @@ def test_texts_mislead_the_discriminator_and_images_do_not(module: CPAHModule, t
 def test_the_penalty_is_that_of_the_discriminator(module: CPAHModule, toy_pairs: Pairs) -> None:
     batch = toy_pairs.batch([40, 31, 2])
     plain = module.batch_loss(batch).item()
-    module.penalty = 2.0
+    module.options.penalty = 2.0
     with torch.no_grad():
         module.discriminator[0].weight.zero_()  # a constant one: its gradient has no length
     flat = module.batch_loss(batch).item()
-    module.penalty = 0.0
+    module.options.penalty = 0.0
     assert flat - module.batch_loss(batch).item() == pytest.approx(2.0, abs=1e-4)
     assert plain > 0
 

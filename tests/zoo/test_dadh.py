@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from aach_lightning.config.method import DADHConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
@@ -112,8 +113,8 @@ def module(toy_pairs: Pairs) -> DADHModule:
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS, hidden=WIDTH)), BITS)
     batch = toy_pairs.batch(ROWS)
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
-    weights = {"margin": 0.4, "alpha": 0.9, "eta": 0.2, "mu": 0.5, "theta": 1.1, "penalty": 0.0, "gamma": 0.1}
-    return DADHModule(network, train, Schedule(1e-3, 2e-3, 4), **weights, auxiliary_lr=3e-3)
+    options = DADHConfig(margin=0.4, alpha=0.9, eta=0.2, mu=0.5, theta=1.1, penalty=0.0, gamma=0.1, auxiliary_lr=3e-3)
+    return DADHModule(network, train, Schedule(1e-3, 2e-3, 4), options)
 
 
 def test_a_step_is_triplets_quantisation_pairs_and_two_discriminators(module: DADHModule, toy_pairs: Pairs) -> None:

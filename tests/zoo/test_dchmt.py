@@ -8,6 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
+from aach_lightning.config.method import DCHMTConfig
 from aach_lightning.config.schema import register_schemas
 from aach_lightning.data.embeddings import sentence_embeddings
 from aach_lightning.data.experiment import Experiment
@@ -92,7 +93,7 @@ def test_a_step_is_the_sum_of_three_kinds_of_pairs(toy_pairs: Pairs) -> None:
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS, hidden=12)), BITS)
     batch = toy_pairs.batch([31, 4, 17, 2])
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(4, 0))
-    module = DCHMTModule(network, train, Schedule(1e-3, 2e-3, 4), vartheta=0.4)
+    module = DCHMTModule(network, train, Schedule(1e-3, 2e-3, 4), DCHMTConfig(vartheta=0.4))
     loss = module.batch_loss(batch)
     loss.backward()
     assert all(parameter.grad is not None for parameter in network.parameters())

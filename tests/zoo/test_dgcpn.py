@@ -6,15 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aach_lightning.config.method import DGCPNConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.small_cnn import SmallCNN
 from aach_lightning.networks.text_mlp import TextMLP
 from aach_lightning.targets.method import Schedule, TrainPart
-from aach_lightning.zoo import neighbours
-from aach_lightning.zoo.dgcpn import DGCPNModule, dgcpn_loss
-from aach_lightning.zoo.neighbours import coherence, find_neighbours
+from aach_lightning.zoo import dgcpn
+from aach_lightning.zoo.dgcpn import (
+    DGCPNModule,
+    coherence,
+    dgcpn_loss,
+    find_neighbours,
+)
 from tests.zoo.unsupervised import check_gradient, cosine, learned, symmetric, uniform, weights_and_report
 
 BITS = 8
@@ -60,7 +65,7 @@ def naive_loss(images: Tensor, texts: Tensor, wanted: list[list[float]]) -> floa
 def test_steps_to_neighbours_have_the_probabilities_of_a_loop(
     monkeypatch: pytest.MonkeyPatch, count: int, batch: int
 ) -> None:
-    monkeypatch.setattr(neighbours, "BATCH", batch)
+    monkeypatch.setattr(dgcpn, "BATCH", batch)
     features, texts = F.normalize(uniform(11, 4, seed=0)), F.normalize(uniform(11, 5, seed=1))
     places, probabilities = find_neighbours(features, texts, 0.7, count)
     assert places.shape == probabilities.shape == (11, min(count, 11))
@@ -110,7 +115,7 @@ def test_a_step_finds_neighbours_among_all_train_items(toy_pairs: Pairs) -> None
         network,
         TrainPart(everything.ids, everything.labels, everything.texts, features),
         Schedule(1e-3, 1e-3, 4),
-        **{"gamma": 0.6, "neighbours": 3, "alpha": 0.7, "pair_weight": 0.3, "consistency_weight": 0.2},
+        DGCPNConfig(gamma=0.6, neighbours=3, alpha=0.7, pair_weight=0.3, consistency_weight=0.2),
     )
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     chosen = [train.index(row) for row in rows]

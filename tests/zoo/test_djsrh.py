@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import DJSRHConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import PairBatch, Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
@@ -18,6 +19,7 @@ from aach_lightning.zoo.unsupervised import sharpened
 from tests.zoo.unsupervised import check_gradient, cosine, learned, symmetric, train, uniform, weights_and_report
 
 BITS = 8
+OPTIONS = DJSRHConfig(beta=0.9, eta=0.4, mu=1.5, intra_weight=0.1)
 
 
 def naive_joint(images: list[list[float]], texts: list[list[float]], beta: float, eta: float) -> list[list[float]]:
@@ -81,7 +83,7 @@ def module_of(pairs: Pairs, rows: list[int]) -> tuple[DJSRHModule, Tensor]:
     batch = pairs.batch(rows)
     features = uniform(len(rows), 5, seed=8).abs().float()
     part = TrainPart(batch.ids, batch.labels, batch.texts, features)
-    module = DJSRHModule(network, part, Schedule(1e-3, 1e-3, 4), beta=0.9, eta=0.4, mu=1.5, intra_weight=0.1)
+    module = DJSRHModule(network, part, Schedule(1e-3, 1e-3, 4), OPTIONS)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     return module, features
 
@@ -112,7 +114,7 @@ def test_entries_of_both_signs_use_the_whole_range_already(toy_pairs: Pairs) -> 
     module, _ = module_of(toy_pairs, [3, 9])
     features = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
     part = TrainPart(batch.ids, batch.labels, batch.texts, features)
-    other = DJSRHModule(module.network, part, module.schedule, beta=0.9, eta=0.4, mu=1.5, intra_weight=0.1)
+    other = DJSRHModule(module.network, part, module.schedule, OPTIONS)
     torch.testing.assert_close(other.similarities(torch.tensor([0, 1]))[0], torch.eye(2))
 
 
@@ -121,7 +123,7 @@ def test_it_needs_features(toy_pairs: Pairs) -> None:
     batch = toy_pairs.batch([3, 9])
     part = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(2, 0))
     with pytest.raises(ValueError, match="DJSRHModule compares images by features, got none"):
-        DJSRHModule(module.network, part, module.schedule, beta=0.9, eta=0.4, mu=1.5, intra_weight=0.1)
+        DJSRHModule(module.network, part, module.schedule, OPTIONS)
 
 
 def test_what_follows_from_the_data_lies_in_no_checkpoint(toy_pairs: Pairs) -> None:

@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from aach_lightning.config.method import JDSHConfig
 from aach_lightning.config.schema import RunConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
@@ -16,7 +17,6 @@ from aach_lightning.targets.method import Schedule, TrainPart
 from aach_lightning.zoo.jdsh import (
     Distribution,
     JDSHModule,
-    Weighting,
     fit_distribution,
     jdsh_loss,
     joint_modal,
@@ -26,9 +26,13 @@ from aach_lightning.zoo.unsupervised import sharpened
 from tests.zoo.unsupervised import check_gradient, cosine, learned, symmetric, uniform, weights_and_report
 
 BITS = 8
-WEIGHTS = (0.5, 0.1, 0.4)
 DISTRIBUTION = Distribution(peak=-0.2, left=0.1, right=0.05, lowest=-0.7, highest=0.8)
-WEIGHTING = Weighting(left_border=2.0, right_border=4.0, left_weight=0.1, right_weight=0.2)
+OPTIONS = JDSHConfig(
+    **{"image_weight": 0.5, "text_weight": 0.1, "joint_weight": 0.4},
+    **{"left_border": 2.0, "right_border": 4.0, "left_weight": 0.1, "right_weight": 0.2},
+    mu=1.47,
+    intra_weight=0.1,
+)
 
 
 def naive_joint(images: Tensor, texts: Tensor) -> list[list[float]]:
@@ -67,13 +71,13 @@ def naive_loss(images: Tensor, texts: Tensor, wanted: list[list[float]], intra_w
 def test_joint_similarities_are_those_of_the_paper() -> None:
     images, texts = symmetric(5, 0), symmetric(5, 1)
     expected = torch.tensor(naive_joint(images, texts), dtype=torch.float64)
-    torch.testing.assert_close(joint_modal(images, texts, *WEIGHTS), expected)
+    torch.testing.assert_close(joint_modal(images, texts, OPTIONS), expected)
 
 
 def test_both_ends_of_the_distribution_are_strengthened_and_the_middle_is_not() -> None:
     values = torch.tensor([[1.0, -0.65], [-0.39, 0.01]], dtype=torch.float64)
     values = torch.cat([values.flatten(), torch.linspace(-1, 1, 30, dtype=torch.float64)]).reshape(2, 17)
-    found = weighted(values, DISTRIBUTION, WEIGHTING)
+    found = weighted(values, DISTRIBUTION, OPTIONS)
     expected = [[naive_weighted(value, DISTRIBUTION) for value in row] for row in values.tolist()]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
     assert float(found[0, 0]) > 1  # similar
@@ -133,10 +137,7 @@ def test_a_step_weighs_by_the_distribution_of_the_train_part(
         network,
         TrainPart(everything.ids, everything.labels, everything.texts, features),
         Schedule(1e-3, 1e-3, 4),
-        **{f"{name}_weight": value for name, value in zip(("image", "text", "joint"), WEIGHTS, strict=True)},
-        **vars(WEIGHTING),
-        mu=1.47,
-        intra_weight=0.1,
+        OPTIONS,
     )
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     monkeypatch.setattr(JDSHModule, "current_epoch", epoch)

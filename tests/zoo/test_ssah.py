@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
+from aach_lightning.config.method import SSAHConfig
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import Encoder, HashHead, HashingNetwork
 from aach_lightning.networks.sharing import Half
@@ -15,6 +17,12 @@ from aach_lightning.zoo.ssah import SSAHModule, discriminator_loss, semantic_los
 
 BITS, WIDTH = 8, 12
 WEIGHTS = (0.9, 1.3, 0.4, 0.6)
+OPTIONS = SSAHConfig(
+    **dict(zip(("alpha", "gamma", "eta", "beta"), WEIGHTS, strict=True)),
+    **{"label_hidden": 20, "label_epochs": 150},
+    adversarial=0.3,
+    auxiliary_lr=3e-3,
+)
 
 
 def uniform(*shape: int, seed: int) -> Tensor:
@@ -56,7 +64,7 @@ def test_the_loss_is_the_published_objective_per_entry() -> None:
     half, memory, labels, all_labels, codes, predicted = draw()
     similarity = (labels @ all_labels.T > 0).double()
     assert 0 < similarity.sum() < similarity.numel()
-    found = semantic_loss(half, memory, similarity, codes, predicted, labels, WEIGHTS)
+    found = semantic_loss(half, memory, similarity, codes, predicted, labels, OPTIONS)
     assert float(found) == pytest.approx(published(half, memory, labels, all_labels, codes, predicted), rel=1e-9)
 
 
@@ -65,7 +73,7 @@ def test_its_gradients_equal_finite_differences() -> None:
     similarity = (labels @ all_labels.T > 0).double()
 
     def loss(semantics: Tensor, hashed: Tensor, predicted: Tensor) -> Tensor:
-        return semantic_loss(Half(semantics, hashed), memory, similarity, codes, predicted, labels, WEIGHTS)
+        return semantic_loss(Half(semantics, hashed), memory, similarity, codes, predicted, labels, OPTIONS)
 
     inputs = [each.requires_grad_() for each in (half.semantics, half.codes, predicted)]
     assert torch.autograd.gradcheck(loss, inputs)
@@ -84,10 +92,7 @@ def module(toy_pairs: Pairs) -> SSAHModule:
     network = HashingNetwork(image, Encoder(TextMLP(16, width=32), HashHead(32, BITS, hidden=WIDTH)), BITS)
     batch = toy_pairs.batch([31, 4, 17, 2, 40, 8])
     train = TrainPart(batch.ids, batch.labels, batch.texts, torch.empty(6, 0))
-    alpha, gamma, eta, beta = WEIGHTS
-    options = {"alpha": alpha, "gamma": gamma, "eta": eta, "beta": beta, "adversarial": 0.3}
-    widths = {"label_hidden": 20, "label_epochs": 150}
-    return SSAHModule(network, train, Schedule(1e-3, 2e-3, 4), **options, **widths, auxiliary_lr=3e-3)  # type: ignore[arg-type]
+    return SSAHModule(network, train, Schedule(1e-3, 2e-3, 4), OPTIONS)
 
 
 def test_a_step_is_three_networks_against_the_labels_and_two_discriminators(
@@ -134,7 +139,8 @@ def likeness(module: SSAHModule) -> float:
 
 
 def test_labels_learn_alone_first(module: SSAHModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, module.weights = ("label_network.", "label_head.", "classifiers.0."), (0.1, 1.0, 1e-4, 1e-2)
+    own = ("label_network.", "label_head.", "classifiers.0.")
+    module.options = replace(OPTIONS, alpha=0.1, gamma=1.0, eta=1e-4, beta=1e-2)
     before, worse = {name: value.clone() for name, value in module.state_dict().items()}, likeness(module)
     monkeypatch.setattr(SSAHModule, "current_epoch", 1)
     module.on_train_start()  # a training that goes on has done it before
@@ -155,14 +161,14 @@ def test_labels_learn_alone_first(module: SSAHModule, monkeypatch: pytest.Monkey
 
 
 def test_discriminators_learn_and_halves_mislead_them(module: SSAHModule, toy_pairs: Pairs) -> None:
-    module.weights = (0.0, 0.0, 0.0, 0.0)
+    module.options = replace(OPTIONS, alpha=0.0, gamma=0.0, eta=0.0, beta=0.0)
     batch = toy_pairs.batch([40, 31, 2])
     module.batch_loss(batch).backward()
     misled = module.network.text.head[2].weight.grad.clone()  # type: ignore[operator, union-attr, index]
     learned = module.discriminators[1][0].weight.grad.clone()  # type: ignore[index]
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in module.label_network.parameters())
     module.zero_grad()
-    module.adversarial = -1.0  # a gradient that is not reversed
+    module.options.adversarial = -1.0  # a gradient that is not reversed
     module.batch_loss(batch).backward()
     helped = module.network.text.head[2].weight.grad  # type: ignore[operator, union-attr, index]
     assert misled.abs().sum() > 0
