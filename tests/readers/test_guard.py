@@ -284,7 +284,7 @@ def test_nested_cells(tmp_path: Path, depth: int) -> None:
 def zeros(count: int) -> bytes:
     """`count` bytes of doubles that are zero, in a zlib stream made piece by piece."""
     start = matrix(DOUBLE, (1, count // 8), name="x")[8:]
-    coder = zlib.compressobj(9)
+    coder = zlib.compressobj(1)
     head = struct.pack("<II", MATRIX, len(start) + 8 + count) + start + struct.pack("<II", FLOAT64, count)
     pieces = [coder.compress(head), *(coder.compress(bytes(2**20)) for _ in range(count // 2**20))]
     return packed(b"".join([*pieces, coder.flush()]))
@@ -301,7 +301,7 @@ def new_child() -> Iterator[None]:
 def test_decompression_bomb(tmp_path: Path, new_child: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "MEMORY", 2**29)
     path = save(tmp_path / "bomb.mat", zeros(2**29))
-    assert path.stat().st_size < 2**20
+    assert path.stat().st_size < 2**22
     with pytest.raises(DataError, match=r"bomb\.mat: x: cannot read it: it needs more memory"):
         foreign_variables(path)["x"].rows(0, 0, 1)
     path = save(tmp_path / "small.mat", zeros(2**20))
