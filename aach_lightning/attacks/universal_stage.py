@@ -34,7 +34,7 @@ def ensure_added_deltas(
 ) -> Tensor:
     """What one delta for all inputs changes in each attacked one: float32, N x ...
 
-    Arguments as of `ensure_deltas`; anchors, and a speed in steps an item, are nothing that a universal delta has.
+    Takes the arguments of `ensure_deltas`; a universal delta reads no anchors and reports no speed.
     """
     goal = None if codes.goals is None else codes.goals[0]
     return added_to_each(ensure_universal_delta(experiment, source, modality, goal), experiment, modality)
