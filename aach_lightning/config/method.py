@@ -1,6 +1,7 @@
 """How a target learns: the hyperparameters of each method's paper; the names are the choices of `target/method`."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from omegaconf import MISSING
@@ -217,11 +218,20 @@ class CheckpointConfig(MethodConfig):
     largest_mib: int = option(2048, "of a file", POSITIVE)
 
 
+@dataclass
+class CustomMethodConfig(MethodConfig):
+    """Not learned here: a class of your own with hash_images and hash_texts, which answers in this process."""
+
+    identity: str | None = option(None, "its name and version; null: an nn.Module is known by class and weights")
+    arguments: dict[str, Any] = option(dict, "of the class that _target_ names")
+
+
 METHODS: dict[str, type[MethodConfig]] = {
     "acmr": ACMRConfig,
     "checkpoint": CheckpointConfig,
     "cmhh": CMHHConfig,
     "cpah": CPAHConfig,
+    "custom": CustomMethodConfig,
     "dadh": DADHConfig,
     "dchmt": DCHMTConfig,
     "dcmh": DCMHConfig,

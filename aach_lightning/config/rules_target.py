@@ -6,6 +6,7 @@ from aach_lightning.config.choices import AnswerName, CheckpointFormat, Modaliti
 from aach_lightning.config.method import (
     CheckpointConfig,
     CPAHConfig,
+    CustomMethodConfig,
     DCMHConfig,
     HttpConfig,
     JDSHConfig,
@@ -28,8 +29,10 @@ def target_rules(config: RunConfig) -> Iterator[Rule]:
     yield target.name in known, "target.name", f"must be one of {', '.join(known)}"
     if isinstance(method, HttpConfig):
         yield from _weightless(config, "nobody has the weights of a target that answers over HTTP")
-        allowed = "a target that answers over HTTP has its defences on the other side: choose target/defence=none"
-        yield isinstance(target.defence, NoDefenceConfig), "target.defence", allowed
+        yield _undefended(config, "a target that answers over HTTP has its defences on the other side")
+    elif isinstance(method, CustomMethodConfig):
+        yield _undefended(config, "a target of your own brings its defences along")
+        yield _own_slope(config, "networks of your own give")
     elif isinstance(method, CheckpointConfig):
         yield from _checkpoint_rules(config, method)
     else:
@@ -53,6 +56,15 @@ def _weightless(config: RunConfig, why: str) -> Iterator[Rule]:
     yield not config.evaluation.white_box, "evaluation.white_box", f"{why}: choose evaluation.white_box=false"
     black_box = config.attack.source is not SourceName.target
     yield black_box, "attack.source", f"{why}: choose attack.source=surrogate or queries"
+
+
+def _undefended(config: RunConfig, why: str) -> Rule:
+    return isinstance(config.target.defence, NoDefenceConfig), "target.defence", f"{why}: choose target/defence=none"
+
+
+def _own_slope(config: RunConfig, who: str) -> Rule:
+    hard = config.attack.source is not SourceName.target or config.attack.gradient.slope == 1
+    return hard, "attack.gradient.slope", f"{who} nothing before their tanh: must be 1 under attack.source=target"
 
 
 def _method_rules(config: RunConfig) -> Iterator[Rule]:
@@ -84,9 +96,7 @@ def _checkpoint_rules(config: RunConfig, method: CheckpointConfig) -> Iterator[R
         yield weights is None, f"{key}.weights_file", f"format={form} has no use for it: must be null"
     if form is CheckpointFormat.onnx:
         yield from _weightless(config, "an ONNX file has no gradients")
-    hard = config.attack.source is not SourceName.target or config.attack.gradient.slope == 1
-    allowed = "networks from files give nothing before their tanh: must be 1 under attack.source=target"
-    yield hard, "attack.gradient.slope", allowed
+    yield _own_slope(config, "networks from files give")
     allowed = f"texts of format={form} are numbers of tokens, which cannot change a little: choose image"
     yield form not in TOKENS or config.attack.modality is Modalities.image, "attack.modality", allowed
 

@@ -31,6 +31,7 @@ class Experiment:
         split: Its query, train and database parts.
         store: Finished stages.
         watch: Seconds and memory of the stages of this run.
+        objects: What no configuration can hold, by name, such as a target that a program was given.
     """
 
     config: RunConfig
@@ -38,14 +39,24 @@ class Experiment:
     split: Split
     store: ArtifactStore
     watch: Stopwatch = field(default_factory=Stopwatch)
+    objects: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, config: RunConfig, *, target_only: bool = False) -> Self:
+    def load(
+        cls,
+        config: RunConfig,
+        *,
+        target_only: bool = False,
+        pairs: Pairs | None = None,
+        objects: dict[str, Any] | None = None,
+    ) -> Self:
         """Read or draw the configured data and split them, timed as the stage "data".
 
         Args:
             config: The whole configuration.
             target_only: Nothing is attacked: budget and number of attacked queries need not fit the parts.
+            pairs: The data set, where it is there already.
+            objects: What no configuration can hold.
 
         Raises:
             ConfigError: If the parts are too small for the configuration.
@@ -53,12 +64,12 @@ class Experiment:
         """
         watch = Stopwatch()
         with watch.stage("data"):
-            pairs = ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
+            pairs = pairs or ranks.first_then_others(lambda: load_pairs(config.data, config.paths))
             split = split_pairs(config.split, pairs)
             if not target_only:
                 validate_parts(config, len(split.query), len(split.train), len(split.database))
             pairs = replace(pairs, note=split_note(config.split, pairs))
-        return cls(config, pairs, split, ArtifactStore(Path(config.paths.store)), watch)
+        return cls(config, pairs, split, ArtifactStore(Path(config.paths.store)), watch, objects or {})
 
     def with_blocks(self, **blocks: Any) -> Self:
         """The same experiment where some blocks of the configuration, such as `attack`, are others."""

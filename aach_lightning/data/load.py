@@ -1,11 +1,12 @@
 """Data sets by name, and pairs from the configuration."""
 
 import inspect
-from typing import cast
+from typing import Any, cast
 
 from aach_lightning.config.data import DATA, DataConfig
 from aach_lightning.config.schema import PathsConfig
 from aach_lightning.data.pairs import Pairs
+from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.instantiate import instantiate, with_arguments
 
 
@@ -23,3 +24,15 @@ def list_datasets() -> dict[str, str]:
     """
     kinds = {name: chosen if isinstance(chosen, type) else type(chosen) for name, chosen in DATA.items()}
     return {name: (inspect.getdoc(kind) or "").splitlines()[0] for name, kind in kinds.items()}
+
+
+def given_in_process(**_: Any) -> Pairs:
+    """What `data._target_` names where a Python program gave pairs to `aach_lightning.attack`.
+
+    Raises:
+        ConfigError: Always: from its configuration alone such an attack cannot be repeated.
+    """
+    raise ConfigError(
+        "data._target_ names pairs that a Python program gave to aach_lightning.attack: call that again, or name a "
+        "reader of your own"
+    )

@@ -26,7 +26,7 @@ from aach_lightning.runtime import ranks
 from aach_lightning.runtime.store import Artifact
 from aach_lightning.surrogates.training import ensure_surrogate, load_answers, load_surrogate
 from aach_lightning.targets.blackbox import BlackBox
-from aach_lightning.targets.deployment import load_target
+from aach_lightning.targets.deployment import deployment_of, load_target
 
 REVEALED: dict[AnswerName, Needs] = {
     AnswerName.codes: "codes",
@@ -207,4 +207,5 @@ def find_attackers(
     source = Source("attack", network, surrogate.key, answers.rows, None if public else answers)
     needs: Needs = "nothing" if public else REVEALED[config.answer.name]
     black_box = GradientAttacker(source, needs, public or labels, answers.spent, door, aim)
-    return [black_box, white_box("white_box")] if config.evaluation.white_box else [black_box]
+    bound = config.evaluation.white_box and deployment_of(experiment).has_gradients()
+    return [black_box, white_box("white_box")] if bound else [black_box]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -16,22 +17,22 @@ from aach_lightning.errors import ConfigError
 from aach_lightning.runtime.run import checked_config
 
 
-def compose_config(overrides: Sequence[str], output: Path) -> RunConfig:
+def compose_config(overrides: Sequence[str], output: Path | None = None) -> RunConfig:
     """What `python attack.py OVERRIDES` would run with.
 
     Args:
         overrides: As attack.py takes them.
-        output: Folder of the run.
+        output: Folder of the run; None where the overrides say it, or nothing is written.
 
     Raises:
         ConfigError: If there is a mistake in it.
     """
     register_schemas()
     overrides = checked_overrides(overrides)
-    path = str(output).replace("\\", "\\\\").replace("'", "\\'")
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = compose("attack", [*overrides, f"paths.output='{path}'"])
+            told = ["paths.output=.", *overrides] if output is None else [*overrides, f"paths.output={quoted(output)}"]
+            composed = compose("attack", told)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error)) from error
     return checked_config(composed)
@@ -43,3 +44,15 @@ def options_of(group: str) -> list[str]:
     register_schemas()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+def quoted(value: Any) -> str:
+    r"""A value as it stands in an override, whatever characters a text or path has.
+
+    Example:
+        >>> quoted("it's"), quoted(0.5), quoted(None)
+        ("'it\\'s'", '0.5', 'null')
+    """
+    if isinstance(value, str | Path):
+        return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "null" if value is None else str(value)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aach_lightning.config.method import CustomMethodConfig
 from aach_lightning.config.target import NoDefenceConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.errors import ConfigError
@@ -24,6 +25,8 @@ from aach_lightning.targets.index import LEARN, CodeIndex, read_report, write_in
 from aach_lightning.targets.method import TargetModule
 from aach_lightning.targets.service import Target
 from aach_lightning.targets.training import NETWORK, build_target, ensure_target
+
+_CUSTOM = "aach_lightning.targets.custom_deployment.CustomDeployment"
 
 
 class Deployment(ABC):
@@ -52,6 +55,10 @@ class Deployment(ABC):
     @abstractmethod
     def network(self, artifact: Artifact) -> HashingNetwork:
         """Its network without the defence, in eval mode: what a white-box attacker has."""
+
+    def has_gradients(self) -> bool:
+        """Whether there is a white box: whether an attacker with the weights could follow gradients."""
+        return True
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on of `target`, before anything is built."""
@@ -137,7 +144,9 @@ def deployed_target(experiment: Experiment, artifact: Artifact) -> Target:
 
 
 def _named_class(experiment: Experiment) -> Any:
-    return partial_of(asdict(experiment.config.target.method)).func
+    method = experiment.config.target.method
+    own = isinstance(method, CustomMethodConfig)  # names the system itself
+    return partial_of({"_target_": _CUSTOM} if own else asdict(method)).func
 
 
 def _link(file: Path, place: Path) -> None:

@@ -60,14 +60,14 @@ class Service:
         Raises:
             TargetError: If the target is in training mode, or answers with anything else than N codes of length K.
         """
-        return self._ask("images", self._target.hash_images, level_images(levels, self._device))
+        return self._ask("images", self._target.hash_images, level_images(levels, self.device))
 
     def text_codes(self, texts: Tensor) -> Tensor:
         """Codes of texts, float32 N x D; returns and raises as `image_codes`."""
-        return self._ask("texts", self._target.hash_texts, texts.detach().to(self._device))
+        return self._ask("texts", self._target.hash_texts, texts.detach().to(self.device))
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
         """Where the target computes."""
         module = self._target if isinstance(self._target, nn.Module) else nn.Identity()
         return next((part.device for part in (*module.parameters(), *module.buffers())), torch.device("cpu"))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aach_lightning.config.method import CheckpointConfig, HttpConfig
+from aach_lightning.config.method import CheckpointConfig, CustomMethodConfig, HttpConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.data.pairs import Pairs
 from aach_lightning.networks.hashing import HashingNetwork, binary_codes
@@ -81,7 +81,7 @@ def check_target(experiment: Experiment, artifact: Artifact) -> TargetCheck:
         bit_balance={side: rarer_sign(codes) for side, codes in sides.items()},
         distinct_codes={side: count_distinct_codes(codes) for side, codes in sides.items()},
     )
-    if isinstance(method, HttpConfig):
+    if isinstance(method, HttpConfig | CustomMethodConfig):
         return found
     network = load_target(experiment, artifact)
     found = replace(found, parameters=sum(it.numel() for it in network.parameters()) or None)

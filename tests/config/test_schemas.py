@@ -134,6 +134,7 @@ def test_every_option_composes_and_is_valid(key: str, option: str, folder: Path)
     if (key, option) == ("target/method", "cpah"):
         root = ["target.image_net.refined=true", "target.text_net.refined=true"]
     described = f"{key.split('@')[1]}.backbone" if "@" in key else key.replace("/", ".")
+    described += ".method" if key == "target" else ""
     own = [f"{described}._target_=torch.nn.Identity"] if option == "custom" else []
     config = checked_config(composed(f"{key}={option}", *root, *own))
     assert isinstance(config, RunConfig)
@@ -186,7 +187,7 @@ def test_every_experiment_composes_and_is_valid(option: str, name: str, folder: 
     assert config.stage is Stage.target
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"http", "checkpoint"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"http", "checkpoint", "custom"}))
 def test_every_trained_method_has_the_protocol_of_the_field(method: str, folder: Path) -> None:
     config = checked_config(composed(f"experiment=mirflickr25k_{method}", f"data.root={folder}", name="train"))
     target, sizes = config.target, chosen_sizes(config.split)

@@ -241,8 +241,8 @@ BETWEEN_KEYS: list[tuple[dict[str, Any], str]] = [
     ({"data.pairs": 49}, "data.pairs=49: must be at least split.query + split.train=50"),
     (
         {"target.name": "lsh"},
-        "target.name=lsh: must be one of acmr, checkpoint, cmhh, cpah, dadh, dchmt, dcmh, dgcpn, djsrh, http, "
-        "jdsh, onnx, ssah, torchscript",
+        "target.name=lsh: must be one of acmr, checkpoint, cmhh, cpah, custom, dadh, dchmt, dcmh, dgcpn, djsrh, "
+        "http, jdsh, onnx, ssah, torchscript",
     ),
     ({"budget.pairs": 41}, "budget.pairs=41: the M queried pairs come from the train part: must be at most"),
     ({"evaluation.queries": 11}, "evaluation.queries=11: attacked queries are the first of the query part"),
