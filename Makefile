@@ -3,19 +3,21 @@ PYTHON ?= python3
 TORCH = torch==2.13.0
 STARTING = tests/distributed tests/e2e tests/install
 
-.PHONY: demo test bench docs clean
+.PHONY: demo test test-all bench docs clean
 
 demo: .venv/demo.done
 	.venv/bin/python attack.py experiment=demo
 
-test: .venv/test.done
+# test-all adds what is marked slow: campaigns of kills, launchers
+test: SELECTED = -m "not slow"
+test test-all: .venv/test.done
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	@# what starts processes of its own beside everything else: half the time on two cores
 	@mkdir -p build; \
-	.venv/bin/python -m pytest -q $(STARTING) > build/starting.log 2>&1 & starting=$$!; \
-	.venv/bin/python -m pytest -q $(STARTING:%=--ignore=%); here=$$?; \
+	.venv/bin/python -m pytest -q $(SELECTED) $(STARTING) > build/starting.log 2>&1 & starting=$$!; \
+	.venv/bin/python -m pytest -q $(SELECTED) $(STARTING:%=--ignore=%); here=$$?; \
 	wait $$starting; there=$$?; cat build/starting.log; exit $$((here + there))
 
 bench: .venv/test.done
