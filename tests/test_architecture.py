@@ -33,7 +33,7 @@ ORDER = (
 WINGS = ("scenes", "readers", "zoo", "serving")
 WING_FLOOR = "targets"
 MOST_LINES = 300
-USUAL_PARAMETERS, MOST_PARAMETERS, MOST_EXCEPTIONS = 6, 8, 46
+USUAL_PARAMETERS, MOST_PARAMETERS, MOST_EXCEPTIONS = 6, 8, 14
 ONLY_IN = {
     "hydra.utils": f"{PACKAGE}.runtime.instantiate",
     "torch.load": f"{PACKAGE}.runtime.checkpoints",
@@ -244,7 +244,8 @@ def test_functions_have_few_parameters() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     beyond = {name: count for name, count in counts.items() if count > MOST_PARAMETERS}
-    assert len(beyond) <= 20, beyond
+    kernels = {f"{PACKAGE}.retrieval.{name}" for name in ("histogram_triton:count_kernel", "cpu_kernels:rank_queries")}
+    assert set(beyond) == kernels  # compiled code takes arrays, not objects
     many = {name: count for name, count in counts.items() if count > USUAL_PARAMETERS}
     assert len(many) <= MOST_EXCEPTIONS, many
 

@@ -210,7 +210,7 @@ def test_train_builds_what_attack_would_find(again: Any, launcher: Any, scenes: 
     assert {name: built[name] for name in weights} == {name: expected[name] for name in weights}
     for name in ("map_i2t", "target_map_t2i", "bit_agreement_image"):
         label = name.replace("_", " ")
-        (shown,) = re.findall(rf"│ {label} +│ +([\d.]+) │", run.output)
+        (shown,) = re.findall(rf"^ {label} +([\d.]+) *$", run.output, re.MULTILINE)
         assert shown == f"{first.result['surrogate'][name]:.3f}"
 
 
