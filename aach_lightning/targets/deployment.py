@@ -1,5 +1,6 @@
 """The target as it is deployed: one kind of target is chosen, built or found, put behind its defence, and opened."""
 
+import inspect
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -7,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aach_lightning.config.method import CustomMethodConfig
+from aach_lightning.config.method import METHODS, CustomMethodConfig
 from aach_lightning.config.target import NoDefenceConfig
 from aach_lightning.data.experiment import Experiment
 from aach_lightning.errors import ConfigError
@@ -126,6 +127,16 @@ def deployment_of(experiment: Experiment) -> Deployment:
         f"target.method._target_={experiment.config.target.method._target_}: must name a TargetModule, which trains a "
         "target, or a Deployment"
     )
+
+
+def list_targets() -> dict[str, str]:
+    """The choices of `target=`, each with one line about it.
+
+    Example:
+        >>> list_targets()["dchmt"]
+        'DCHMT (Tu et al., ACM MM 2022): distances of selections, small for similar items, else sqrt(2 K vartheta).'
+    """
+    return {name: (inspect.getdoc(kind) or "").splitlines()[0] for name, kind in METHODS.items()}
 
 
 def ensure_deployed(experiment: Experiment) -> Artifact:
